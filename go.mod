@@ -1,0 +1,3 @@
+module github.com/Sage-Bionetworks/synapse-ops-core
+
+go 1.26

@@ -1,0 +1,44 @@
+// Package tasks is the catalog: one file per task with its data, its procedure
+// and the small interfaces it calls. To add a task, add its file and its entry in
+// the list here.
+//
+// What is not here: HTTP, guards common to all tasks, journals, pacing. The
+// worker does those once for every task.
+package tasks
+
+import ops "github.com/Sage-Bionetworks/synapse-ops-core"
+
+// entry joins a task's data with the code behind it.
+type entry struct {
+	task ops.Task
+	// bind returns the procedure for one service. Targets, Check, Challenge, Notes
+	// and Undo of a procedure bound to nil must work: they call nothing.
+	bind func(s Service) ops.Procedure
+}
+
+// entries lists all tasks in the order people see them.
+func entries() []entry {
+	return []entry{}
+}
+
+// Catalog returns all tasks, in order.
+func Catalog() ops.Catalog {
+	var c ops.Catalog
+	for _, e := range entries() {
+		c = append(c, e.task)
+	}
+	return c
+}
+
+// Bind returns the procedure of the task called name, bound to s, which may be nil
+// where only its pure functions are wanted. The error is Invalid when there is no
+// such task.
+func Bind(name ops.TaskName, s Service) (ops.Procedure, error) {
+	for _, e := range entries() {
+		if e.task.Name == name {
+			return e.bind(s), nil
+		}
+	}
+	_, err := Catalog().Task(name)
+	return ops.Procedure{}, err
+}
