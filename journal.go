@@ -30,6 +30,8 @@ type Entry struct {
 	Effect  string          `json:"effect,omitempty"`  // effect ID
 	Outcome string          `json:"outcome,omitempty"` // EffectOutcome, or Outcome for end
 	Settled bool            `json:"settled,omitempty"` // the outcome was settled, not seen
+	Summary string          `json:"summary,omitempty"`
+	Settle  Settling        `json:"settle,omitempty"` // of an intent
 	Before  State           `json:"before,omitempty"`
 	After   State           `json:"after,omitempty"`
 	Code    Code            `json:"code,omitempty"`
