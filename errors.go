@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // Code is an error's word for machines. It is the same in errors, effect
@@ -158,34 +156,4 @@ func (e *InputErrors) Error() string {
 		lines[i] = fmt.Sprintf("%s: %s", e.Task, one.Error())
 	}
 	return strings.Join(lines, "\n")
-}
-
-// Quote renders text that came from outside for a message: quoted, every
-// control, bidirectional or invalid character escaped, and cut after 120
-// characters with the full length in bytes named.
-func Quote(s string) string {
-	const most = 120
-	if utf8.RuneCountInString(s) <= most {
-		return strconv.QuoteToGraphic(escapeBidi(s))
-	}
-	n := 0
-	for i := range s {
-		if n == most {
-			return fmt.Sprintf("%s… (%d bytes)", strconv.QuoteToGraphic(escapeBidi(s[:i])), len(s))
-		}
-		n++
-	}
-	return strconv.QuoteToGraphic(escapeBidi(s))
-}
-
-// escapeBidi makes direction marks visible: QuoteToGraphic leaves some alone, and
-// they reorder the message around them.
-func escapeBidi(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == 0x061C, r == 0x200E, r == 0x200F, r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == 0xFEFF, r >= 0x200B && r <= 0x200D:
-			return '�'
-		}
-		return r
-	}, s)
 }

@@ -90,13 +90,16 @@ func (v Values) Masked() map[string]string {
 		if _, ok := m[in.Name]; !ok || !in.Personal {
 			continue
 		}
-		if list := v.List(in.Name); list != nil {
+		switch list := v.List(in.Name); {
+		case in.Kind != KindEmail:
+			m[in.Name] = "***"
+		case list != nil:
 			masked := make([]string, len(list))
 			for i, s := range list {
 				masked[i] = MaskEmail(s)
 			}
 			m[in.Name] = joinList(masked)
-		} else {
+		default:
 			m[in.Name] = MaskEmail(m[in.Name])
 		}
 	}

@@ -1,10 +1,8 @@
 package ops
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
+	"maps"
 	"net/mail"
 	"regexp"
 	"slices"
@@ -49,14 +47,20 @@ func (t *Task) Parse(raw map[string]string) (Values, error) {
 		v.values[in.Name] = val
 		v.notes = append(v.notes, notes...)
 	}
-	unknown := make([]string, 0)
-	for name := range raw {
-		if !slices.Contains(names, name) {
-			unknown = append(unknown, name)
-		}
+	errs = append(errs, t.unknown(raw, names)...)
+	if len(errs) > 0 {
+		return Values{}, &InputErrors{Task: t.Name, Errors: errs}
 	}
-	slices.Sort(unknown)
-	for _, name := range unknown {
+	return v, nil
+}
+
+// unknown returns an error for each supplied name that is none of names, sorted.
+func (t *Task) unknown(raw map[string]string, names []string) []InputError {
+	var errs []InputError
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		if slices.Contains(names, name) {
+			continue
+		}
 		e := InputError{Input: Clip(name), Value: quoteValue(raw[name]), Reason: fmt.Sprintf("%s has no such input.", t.Name)}
 		if near := Nearest(name, names); near != "" {
 			e.Hint = fmt.Sprintf("Did you mean %q?", near)
@@ -66,29 +70,16 @@ func (t *Task) Parse(raw map[string]string) (Values, error) {
 			e.Hint = "Its inputs are " + strings.Join(names, ", ") + "."
 		}
 		if LooksSecret(name) {
-			e.Input = "[redacted]"
+			e.Input = redacted
 		}
 		errs = append(errs, e)
 	}
-	if len(errs) > 0 {
-		return Values{}, &InputErrors{Task: t.Name, Errors: errs}
-	}
-	return v, nil
-}
-
-// Clip makes a name from outside safe to print as a name: escaped and cut at 40
-// characters, unquoted.
-func Clip(s string) string {
-	if utf8.RuneCountInString(s) > 40 {
-		s = string([]rune(s)[:40]) + "…"
-	}
-	q := Quote(s)
-	return q[1 : len(q)-1]
+	return errs
 }
 
 func quoteValue(s string) string {
 	if LooksSecret(s) {
-		return "[redacted]"
+		return redacted
 	}
 	return Quote(s)
 }
@@ -102,49 +93,68 @@ func (in *Input) example() string {
 
 // parse returns the input's value, or every error in text.
 func (in *Input) parse(text string) (val any, notes []string, errs []InputError) {
-	bad := func(value, reason, hint string) {
-		errs = append(errs, InputError{Input: in.Name, Value: quoteValue(value), Reason: reason, Hint: hint})
+	if bad := in.unfit(text); bad != nil {
+		return nil, nil, []InputError{*bad}
 	}
+	if in.List {
+		val, notes, errs = in.parseList(text)
+	} else {
+		one, note, bad := in.parseOne(strings.TrimSpace(text))
+		if bad != nil {
+			return nil, nil, []InputError{*bad}
+		}
+		if note != "" {
+			notes = append(notes, note)
+		}
+		val = one
+	}
+	// The worker parses the canonical text again, which may be the longer one.
+	if n := len(canonicalText(val)); len(errs) == 0 && n > mostInputBytes {
+		return nil, nil, []InputError{*in.tooLong(n)}
+	}
+	return val, notes, errs
+}
+
+// wrong returns an error about value, which is quoted unless it looks like a
+// secret.
+func (in *Input) wrong(value, reason, hint string) *InputError {
+	return &InputError{Input: in.Name, Value: quoteValue(value), Reason: reason, Hint: hint}
+}
+
+// unfit tells what keeps text from being parsed at all, nil when nothing does.
+func (in *Input) unfit(text string) *InputError {
 	switch {
 	case len(text) > mostInputBytes:
-		bad(text, fmt.Sprintf("it is %d bytes long.", len(text)), fmt.Sprintf("At most %d are taken.", mostInputBytes))
-	case !utf8.ValidString(text):
-		bad(text, Quote(text)+" is not valid UTF-8.", "Type it anew instead of pasting it.")
+		return in.tooLong(len(text))
 	case LooksSecret(text):
-		bad(text, "the value looks like an access token or a key.", "Secrets are never inputs: they are read from their store at run time. If this was a real one, revoke it.")
+		return in.secret("the value looks like an access token or a key.")
+	case !utf8.ValidString(text):
+		return in.wrong(text, Quote(text)+" is not valid UTF-8.", "Type it anew instead of pasting it.")
 	}
-	if len(errs) > 0 {
-		return nil, nil, errs
-	}
-	if !in.List {
-		one, note, reason, hint := in.parseOne(strings.TrimSpace(text))
-		if reason != "" {
-			bad(strings.TrimSpace(text), reason, hint)
-			return nil, nil, errs
-		}
-		if note != "" {
-			notes = append(notes, note)
-		}
-		return one, notes, nil
-	}
-	items := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' || r == '\t' })
-	seen := make(map[string]bool, len(items))
-	list := make([]string, 0, len(items))
-	folded := 0
+	return nil
+}
+
+func (in *Input) tooLong(n int) *InputError {
+	return &InputError{Input: in.Name, Reason: fmt.Sprintf("it is %d bytes long.", n), Hint: fmt.Sprintf("At most %d are taken.", mostInputBytes)}
+}
+
+func (in *Input) secret(reason string) *InputError {
+	return &InputError{Input: in.Name, Value: redacted, Reason: reason, Hint: "Secrets are never inputs: they are read from their store at run time. If this was a real one, revoke it."}
+}
+
+// parseList parses each item, folds duplicates and reports the first errors.
+func (in *Input) parseList(text string) (list []string, notes []string, errs []InputError) {
 	const mostErrors = 20
-	more := 0
-	for _, item := range items {
-		one, note, reason, hint := in.parseOne(item)
-		if reason != "" {
+	seen, folded, more := map[string]bool{}, 0, 0
+	for item := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+		one, note, bad := in.parseOne(item)
+		if bad != nil {
 			if len(errs) == mostErrors {
 				more++
-				continue
+			} else {
+				errs = append(errs, *bad)
 			}
-			bad(item, reason, hint)
 			continue
-		}
-		if note != "" {
-			notes = append(notes, note)
 		}
 		s := canonicalText(one)
 		if seen[s] {
@@ -153,12 +163,15 @@ func (in *Input) parse(text string) (val any, notes []string, errs []InputError)
 		}
 		seen[s] = true
 		list = append(list, s)
+		if note != "" {
+			notes = append(notes, note)
+		}
 	}
-	if more > 0 {
+	switch {
+	case more > 0:
 		errs = append(errs, InputError{Input: in.Name, Reason: fmt.Sprintf("%d more values are wrong.", more), Hint: "Mend the list and try again."})
-	}
-	if len(list) == 0 && len(errs) == 0 {
-		bad(text, Quote(text)+" lists nothing.", in.example())
+	case len(list) == 0 && len(errs) == 0:
+		errs = append(errs, *in.wrong(text, Quote(text)+" lists nothing.", in.example()))
 	}
 	if len(errs) > 0 {
 		return nil, nil, errs
@@ -171,107 +184,130 @@ func (in *Input) parse(text string) (val any, notes []string, errs []InputError)
 	return list, notes, nil
 }
 
+// parseOne parses a single value.
+func (in *Input) parseOne(s string) (val any, note string, bad *InputError) {
+	if in.Kind == KindJSON {
+		return in.parseObject(s)
+	}
+	if bad := in.hides(s, s); bad != nil {
+		return nil, "", bad
+	}
+	switch in.Kind {
+	case KindInteger:
+		return in.parseInteger(s)
+	case KindBoolean:
+		if s == "true" || s == "false" {
+			return s == "true", "", nil
+		}
+		return nil, "", in.isNot(s, "a boolean", "Write true or false.")
+	case KindChoice:
+		return in.parseChoice(s)
+	case KindEntityID:
+		return in.parseEntityID(s)
+	case KindUserID:
+		return in.parseNumberID(s, "a user ID", "A user ID is a positive number such as 3350396.")
+	case KindOAuthClient:
+		return in.parseNumberID(s, "an OAuth client ID", "An OAuth client ID is a positive number such as 100001.")
+	case KindRealmID:
+		return in.parseNumberID(s, "a realm ID", "A realm ID is a positive number such as 12.")
+	case KindEmail:
+		if !bareAddress(s) {
+			return nil, "", in.isNot(s, "an e-mail address", "Write the bare address, such as jane@example.org.")
+		}
+		return s, "", nil
+	}
+	return in.parseText(s)
+}
+
+// isNot says that s is not what, such as "a user ID".
+func (in *Input) isNot(s, what, hint string) *InputError {
+	return in.wrong(s, fmt.Sprintf("%s is not %s.", quoteValue(s), what), hint)
+}
+
+// hides refuses text whose reader would not see all of it; shown is what the
+// person wrote.
+func (in *Input) hides(text, shown string) *InputError {
+	switch {
+	case strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && r != '\t' && unicode.IsControl(r) }):
+		return in.wrong(shown, quoteValue(shown)+" has control characters.", "Remove them and try again.")
+	case strings.ContainsFunc(text, invisible):
+		return in.wrong(shown, quoteValue(shown)+" has invisible or direction-changing characters.", "Type it anew instead of pasting it.")
+	}
+	return nil
+}
+
+func (in *Input) parseInteger(s string) (any, string, *InputError) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || strings.HasPrefix(s, "+") {
+		return nil, "", in.isNot(s, "a whole number", in.integerRule())
+	}
+	if n < in.Least || in.Most != 0 && n > in.Most {
+		return nil, "", in.wrong(s, fmt.Sprintf("%d is out of range.", n), in.integerRule())
+	}
+	return n, "", nil
+}
+
+func (in *Input) parseChoice(s string) (any, string, *InputError) {
+	if slices.Contains(in.Choices, s) {
+		return s, "", nil
+	}
+	hint := "It is one of " + strings.Join(in.Choices, ", ") + "."
+	if near := Nearest(s, in.Choices); near != "" {
+		hint = fmt.Sprintf("Did you mean %s? ", near) + hint
+	}
+	if !in.Open || !in.matches(s) {
+		return nil, "", in.isNot(s, "one of the choices", hint)
+	}
+	return s, fmt.Sprintf("%s: %s is not in this release's list; the service will tell whether it exists. %s", in.Name, Quote(s), hint), nil
+}
+
 var (
 	digits       = regexp.MustCompile(`^[1-9][0-9]{0,18}$`)
 	entityDigits = regexp.MustCompile(`^(?i:syn)?([1-9][0-9]{0,17})$`)
 	entityMore   = regexp.MustCompile(`^(?i:syn)?[0-9]+\.[0-9]+$`)
 )
 
-// parseOne parses a single value. A reason means it was refused.
-func (in *Input) parseOne(s string) (val any, note, reason, hint string) {
-	wrong := func(article string) string {
-		return fmt.Sprintf("%s is not %s.", quoteValue(s), article)
+func (in *Input) parseNumberID(s, what, hint string) (any, string, *InputError) {
+	// Nineteen digits may still exceed the 64 bits that the service has for an ID.
+	if _, err := strconv.ParseInt(s, 10, 64); err != nil || !digits.MatchString(s) {
+		return nil, "", in.isNot(s, what, hint)
 	}
-	if strings.IndexFunc(s, func(r rune) bool { return r != '\n' && r != '\t' && unicode.IsControl(r) }) >= 0 {
-		return nil, "", quoteValue(s) + " has control characters.", "Remove them and try again."
+	return s, "", nil
+}
+
+func (in *Input) parseEntityID(s string) (any, string, *InputError) {
+	if m := entityDigits.FindStringSubmatch(s); m != nil {
+		return "syn" + m[1], "", nil
 	}
-	switch in.Kind {
-	case KindInteger:
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil || strings.HasPrefix(s, "+") {
-			return nil, "", wrong("a whole number"), in.integerRule()
-		}
-		if n < in.Least || in.Most != 0 && n > in.Most {
-			return nil, "", fmt.Sprintf("%d is out of range.", n), in.integerRule()
-		}
-		return n, "", "", ""
-	case KindBoolean:
-		switch s {
-		case "true":
-			return true, "", "", ""
-		case "false":
-			return false, "", "", ""
-		}
-		return nil, "", wrong("a boolean"), "Write true or false."
-	case KindChoice:
-		if slices.Contains(in.Choices, s) {
-			return s, "", "", ""
-		}
-		hint = "It is one of " + strings.Join(in.Choices, ", ") + "."
-		if near := Nearest(s, in.Choices); near != "" {
-			hint = fmt.Sprintf("Did you mean %s? ", near) + hint
-		}
-		if !in.Open || !in.matches(s) {
-			return nil, "", wrong("one of the choices"), hint
-		}
-		return s, fmt.Sprintf("%s: %s is not in this release's list; the service will tell whether it exists. %s", in.Name, Quote(s), hint), "", ""
-	case KindUserID:
-		if digits.MatchString(s) {
-			return s, "", "", ""
-		}
-		return nil, "", wrong("a user ID"), "A user ID is a positive number such as 3350396."
-	case KindOAuthClient:
-		if digits.MatchString(s) {
-			return s, "", "", ""
-		}
-		return nil, "", wrong("an OAuth client ID"), "An OAuth client ID is a positive number such as 100001."
-	case KindRealmID:
-		if digits.MatchString(s) {
-			return s, "", "", ""
-		}
-		return nil, "", wrong("a realm ID"), "A realm ID is a positive number such as 12."
-	case KindEntityID:
-		if m := entityDigits.FindStringSubmatch(s); m != nil {
-			return "syn" + m[1], "", "", ""
-		}
-		if entityMore.MatchString(s) {
-			return nil, "", wrong("an entity ID: it names a version"), "Leave out the version: the whole entity is meant, such as syn123."
-		}
-		return nil, "", wrong("an entity ID"), "An entity ID is syn and a positive number, such as syn123."
-	case KindEmail:
-		a, err := mail.ParseAddress(s)
-		if err != nil || a.Address != s || len(s) > 254 || strings.ContainsAny(s, " \t\r\n\"") || !strings.Contains(s[strings.LastIndex(s, "@"):], ".") {
-			return nil, "", wrong("an e-mail address"), "Write the bare address, such as jane@example.org."
-		}
-		return s, "", "", ""
-	case KindJSON:
-		o, err := canonicalObject(s)
-		if err != nil {
-			return nil, "", fmt.Sprintf("%s is not a JSON object: %v.", quoteValue(s), err), in.example()
-		}
-		if key := secretInside(o); key != "" {
-			return nil, "", "a value in the JSON object looks like an access token or a key.", "Secrets are never inputs. If this was a real one, revoke it."
-		}
-		return o, "", "", ""
+	if entityMore.MatchString(s) {
+		return nil, "", in.isNot(s, "an entity ID: it names a version", "Leave out the version: the whole entity is meant, such as syn123.")
 	}
+	return nil, "", in.isNot(s, "an entity ID", "An entity ID is syn and a positive number, such as syn123.")
+}
+
+// bareAddress tells whether s is an e-mail address and nothing else, with a dot in
+// its domain.
+func bareAddress(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s && len(s) <= 254 && !strings.ContainsAny(s, " \t\r\n\"[]") && strings.Contains(s[strings.LastIndex(s, "@"):], ".")
+}
+
+func (in *Input) parseText(s string) (any, string, *InputError) {
 	most := in.Most
 	if most == 0 {
 		most = 1000
 	}
 	if int64(len(s)) > most {
-		return nil, "", fmt.Sprintf("%s is %d bytes long.", quoteValue(s), len(s)), fmt.Sprintf("At most %d are taken.", most)
-	}
-	if escapeBidi(s) != s {
-		return nil, "", quoteValue(s) + " has invisible or direction-changing characters.", "Type it anew instead of pasting it."
+		return nil, "", in.wrong(s, fmt.Sprintf("%s is %d bytes long.", quoteValue(s), len(s)), fmt.Sprintf("At most %d are taken.", most))
 	}
 	if !in.matches(s) {
 		rule := in.Rule
 		if rule == "" {
 			rule = "It must match " + in.Pattern + "."
 		}
-		return nil, "", quoteValue(s) + " is not accepted.", rule
+		return nil, "", in.wrong(s, quoteValue(s)+" is not accepted.", rule)
 	}
-	return s, "", "", ""
+	return s, "", nil
 }
 
 func (in *Input) matches(s string) bool {
@@ -286,64 +322,6 @@ func (in *Input) integerRule() string {
 		return fmt.Sprintf("Write a number from %d to %d.", in.Least, in.Most)
 	}
 	return fmt.Sprintf("Write a number of at least %d.", in.Least)
-}
-
-// canonicalObject returns the object with keys sorted and no blanks. Numbers keep
-// their digits.
-func canonicalObject(s string) (Object, error) {
-	dec := json.NewDecoder(strings.NewReader(s))
-	dec.UseNumber()
-	var m map[string]any
-	if err := dec.Decode(&m); err != nil {
-		return "", jsonReason(err)
-	}
-	if m == nil {
-		return "", fmt.Errorf("it is null")
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return "", fmt.Errorf("something follows the object")
-	}
-	b, err := CanonicalJSON(m)
-	return Object(b), err
-}
-
-// jsonReason keeps Go's type names out of messages.
-func jsonReason(err error) error {
-	if se, ok := err.(*json.SyntaxError); ok {
-		return fmt.Errorf("%s at byte %d", se.Error(), se.Offset)
-	}
-	if te, ok := err.(*json.UnmarshalTypeError); ok {
-		return fmt.Errorf("it is a JSON %s", te.Value)
-	}
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return fmt.Errorf("it ends too early")
-	}
-	return err
-}
-
-func secretInside(o Object) string {
-	dec := json.NewDecoder(strings.NewReader(string(o)))
-	for {
-		tok, err := dec.Token()
-		if err != nil {
-			return ""
-		}
-		if s, ok := tok.(string); ok && LooksSecret(s) {
-			return s
-		}
-	}
-}
-
-// CanonicalJSON returns v as JSON with sorted keys, no blanks and no HTML
-// escapes, the form that digests are taken of. Struct fields keep their order.
-func CanonicalJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 func canonicalText(v any) string {
@@ -361,20 +339,3 @@ func canonicalText(v any) string {
 }
 
 func joinList(list []string) string { return strings.Join(list, ",") }
-
-// Secret shapes: personal and GitHub tokens, JWTs, AWS keys, key files, bearer
-// headers. They are matched anywhere in the text.
-var secretShape = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY|(?i:\bbearer\s+[A-Za-z0-9._~+/-]{16,})|(?i:xox[abprs]-[A-Za-z0-9-]{10,})`)
-
-// LooksSecret tells whether text holds something of the shape of a token or key.
-func LooksSecret(s string) bool { return secretShape.MatchString(s) }
-
-// MaskEmail masks an e-mail address for people: first letter and domain stay.
-func MaskEmail(s string) string {
-	at := strings.LastIndex(s, "@")
-	if at < 1 {
-		return "***"
-	}
-	_, n := utf8.DecodeRuneInString(s)
-	return s[:n] + "***" + s[at:]
-}
