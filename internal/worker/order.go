@@ -1,0 +1,355 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"sync"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+)
+
+// An order is a request this worker has accepted: parsed anew, checked by every
+// guard that needs no token, and then bound to the service.
+type order struct {
+	w       *Worker
+	req     *ops.Request
+	task    *ops.Task
+	values  ops.Values
+	targets []ops.Target
+	pure    ops.Procedure
+	bound   *Bound // nil until open
+	pins    []string
+	// instance is as the service says it.
+	version, instance string
+}
+
+// order asks the guards about the request, in the order of the design: the task,
+// its inputs, the environment, the host, the account. Each no is a *ops.Refusal or
+// an *ops.InputErrors.
+func (w *Worker) order(ctx context.Context, req *ops.Request) (*order, error) {
+	task, err := w.c.Catalog.Task(req.Task)
+	if err != nil {
+		return nil, err
+	}
+	if task.Version != req.TaskVersion {
+		return nil, ops.Refuse("task-version", "Launch it again, or deploy the newer release first with synops deploy.",
+			"the request is for version %d of %s and this worker has version %d.", req.TaskVersion, task.Name, task.Version)
+	}
+	if req.Synops != w.c.Synops {
+		return nil, ops.Refuse("synops-version", "Launcher and worker must be the same release: synops deploy brings the bundle up to date.",
+			"the request was written by synops %s and this worker is %s.", req.Synops, w.c.Synops)
+	}
+	values, err := task.Parse(req.Inputs)
+	if err != nil {
+		return nil, err
+	}
+	o := &order{w: w, req: req, task: task, values: values}
+	if o.pure, err = w.c.Pure(task.Name); err != nil {
+		return nil, err
+	}
+	o.targets = o.pure.Targets(values)
+	for _, guard := range []func() error{o.environment, o.host, o.lane, o.pace, o.count, o.reason} {
+		if err := guard(); err != nil {
+			return nil, err
+		}
+	}
+	if err := o.account(ctx); err != nil {
+		return nil, err
+	}
+	if o.pure.Check != nil {
+		if err := o.pure.Check(values); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+func (o *order) environment() error {
+	env := o.w.c.Environment
+	if env.Name != o.req.Environment {
+		return ops.Refuse("environment-context", "Start it from the environment it is meant for.",
+			"the request is for %s and this worker is in %s.", ops.Quote(string(o.req.Environment)), env.Name)
+	}
+	if !o.task.Offered(env.Name) {
+		return ops.Refuse("environment-task", fmt.Sprintf("It is offered in %v.", o.task.Environments),
+			"%s is not offered in %s.", o.task.Name, env.Name)
+	}
+	if r := o.w.c.Repository; r != "" && r != env.Repository {
+		return ops.Refuse("environment-repository", fmt.Sprintf("Only %s may ask for %s.", env.Repository, env.Name),
+			"this is repository %s.", ops.Quote(r))
+	}
+	if r := o.req.Repository; r != "" && r != env.Repository {
+		return ops.Refuse("environment-repository", fmt.Sprintf("Only %s may ask for %s.", env.Repository, env.Name),
+			"the request came from repository %s.", ops.Quote(r))
+	}
+	return nil
+}
+
+func (o *order) host() error {
+	env := o.w.c.Environment
+	if !env.Allows(o.req.Host) {
+		return ops.Refuse("environment-host", fmt.Sprintf("The hosts of %s are %v.", env.Name, env.Hosts),
+			"%s is not a host of %s.", ops.Quote(o.req.Host), env.Name)
+	}
+	if o.w.c.Host != "" && o.w.c.Host != o.req.Host {
+		return ops.Refuse("environment-host", "Start it from the environment it is meant for.",
+			"the request is for %s and this worker serves %s.", o.req.Host, ops.Quote(o.w.c.Host))
+	}
+	return nil
+}
+
+func (o *order) lane() error {
+	env := o.w.c.Environment
+	if o.req.Lane != o.task.Lane && !o.task.AnyLane || !slices.Contains(ops.Lanes(), o.req.Lane) {
+		return ops.Refuse("lane", fmt.Sprintf("It runs in lane %s.", o.task.Lane), "%s does not run in lane %s.", o.task.Name, ops.Quote(string(o.req.Lane)))
+	}
+	if len(env.Lanes) > 0 && !slices.Contains(env.Lanes, o.req.Lane) {
+		return ops.Refuse("lane", "Deploy the lane first.", "%s has no lane %s.", env.Name, o.req.Lane)
+	}
+	return nil
+}
+
+// pace keeps an unbounded pace away from every service but one on this machine.
+func (o *order) pace() error {
+	p := o.req.Pace
+	if (p.Unlimited || p.InFlight != 0) && !ops.Loopback(o.req.Host) {
+		return ops.Refuse("pace", "Leave out --rate 0 and --in-flight.", "only a service on this machine may be asked without its own limits, and %s is not.", o.req.Host)
+	}
+	if p.PerMinute < 0 || p.InFlight < 0 || p.InFlight > 64 {
+		return ops.Refuse("pace", "Give a rate of at least 1 a minute and 1 to 64 in flight.", "a pace of %d a minute with %d in flight makes no sense.", p.PerMinute, p.InFlight)
+	}
+	return nil
+}
+
+func (o *order) count() error {
+	most := o.task.MostTargets(o.w.c.Environment)
+	if len(o.targets) > most {
+		return ops.Refuse("targets", fmt.Sprintf("Split the list into runs of at most %d, or raise max_targets of %s.", most, o.w.c.Environment.Name),
+			"%s are too many for one run of %s: at most %d.", o.task.Count(len(o.targets)), o.task.Name, most)
+	}
+	return nil
+}
+
+func (o *order) reason() error {
+	if o.w.c.Environment.RequireReason && o.req.Reason == "" && o.task.Class != ops.Reads {
+		return ops.Refuse("reason", "Say why with --reason.", "%s asks for a reason.", o.w.c.Environment.Name)
+	}
+	return nil
+}
+
+// account asks whose account this is. An absent pin is not asked; a pinned one
+// that cannot be asked stops the run.
+func (o *order) account(ctx context.Context) error {
+	env := o.w.c.Environment
+	if env.Account == "" {
+		o.pins = append(o.pins, "account: not pinned.")
+		return nil
+	}
+	if o.w.c.Identity == nil {
+		return ops.Refuse("environment-account", "Run it where the account can be asked: in the environment's pipeline.",
+			"%s pins account %s and this process cannot tell which account it is in.", env.Name, env.Account)
+	}
+	account, err := o.w.c.Identity(ctx)
+	if err != nil {
+		return fmt.Errorf("asking which account this is: %w", err)
+	}
+	if account != env.Account {
+		return ops.Refuse("environment-account", "Start it from the environment it is meant for.", "this is account %s and %s is account %s.", ops.Quote(account), env.Name, env.Account)
+	}
+	return nil
+}
+
+// open reads the token, binds the procedure and asks the guards about the
+// service. An answer that is not understood stops the run.
+func (o *order) open(ctx context.Context) error {
+	var err error
+	if o.bound, err = o.w.c.Open(ctx, o.req); err != nil {
+		return err
+	}
+	if err := o.service(ctx); err != nil {
+		return err
+	}
+	for _, g := range o.bound.Procedure.Guards {
+		if err := g.Ask(ctx); err != nil {
+			if ops.Refused(err) != nil {
+				return err
+			}
+			return fmt.Errorf("asking guard %s: %w", g.Name, err)
+		}
+	}
+	return nil
+}
+
+func (o *order) service(ctx context.Context) (err error) {
+	env, svc := o.w.c.Environment, o.bound.Service
+	if o.version, o.instance, err = svc.Instance(ctx); err != nil {
+		return fmt.Errorf("asking which instance answers at %s: %w", o.req.Host, err)
+	}
+	if o.instance == "" {
+		return ops.Refuse("instance", "Ask whether SYNAPSE_HOST is a Synapse host.", "%s does not say which instance it is.", o.req.Host)
+	}
+	if len(env.Instances) == 0 {
+		o.pins = append(o.pins, fmt.Sprintf("instance: not pinned (it is %s).", ops.Clip(o.instance)))
+	} else if !slices.ContainsFunc(env.Instances, func(p string) bool { ok, _ := path.Match(p, o.instance); return ok }) {
+		return ops.Refuse("instance", fmt.Sprintf("Instances of %s match %v.", env.Name, env.Instances), "%s answers as instance %s.", o.req.Host, ops.Quote(o.instance))
+	}
+	if err := svc.Administrator(ctx); err != nil {
+		if ops.CodeOf(err) == ops.Denied {
+			return ops.Refuse("administrator", "Renew the administrator's token in its store.", "%v", err)
+		}
+		return fmt.Errorf("asking whether the token is an administrator's: %w", err)
+	}
+	if o.task.Exempt {
+		return nil // each of its calls answers whatever the stack's status is
+	}
+	status, message, err := svc.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("asking the stack's status: %w", err)
+	}
+	if status != "READ_WRITE" {
+		return ops.Refuse("stack-status", "Wait until it is READ_WRITE; synops run set-stack-status works meanwhile.",
+			"the stack is %s (%s), and %s needs calls that do not answer then.", ops.Clip(status), ops.Clip(message), o.task.Name)
+	}
+	return nil
+}
+
+// plan reads the targets: all of them, or the first few of a long list. It returns
+// the effects as read and the plan for people and documents.
+func (o *order) plan(ctx context.Context) ([]ops.Effect, *ops.Plan, error) {
+	p := &ops.Plan{Task: o.task.Name, Version: o.task.Version, Environment: o.req.Environment, Host: o.req.Host, Instance: o.instance,
+		Inputs: o.values.Masked(), EffectsTotal: len(o.targets), Notes: []string{}}
+	read := o.targets
+	if len(read) > ops.PlanInFull {
+		p.Summary, p.ListDigest = true, o.listDigest()
+		read = read[:ops.SummaryReads]
+	}
+	effects, err := o.planAll(ctx, read)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.Effects = effects
+	p.Challenge = o.challenge(effects)
+	p.Notes = append(p.Notes, o.values.Notes()...)
+	if p.Summary {
+		p.Notes = append(p.Notes, fmt.Sprintf("%s: the first %d were read; each other one is read when it is reached.", o.task.Count(len(o.targets)), len(read)))
+	}
+	if o.bound.Procedure.Notes != nil {
+		p.Notes = append(p.Notes, o.bound.Procedure.Notes(o.values, effects)...)
+	}
+	p.Notes = append(p.Notes, o.pins...)
+	p.Seal(o.task, o.values.Canonical())
+	return effects, p, nil
+}
+
+func (o *order) listDigest() ops.Digest {
+	values := make([]string, len(o.targets))
+	for i, t := range o.targets {
+		values[i] = t.Value
+	}
+	b, _ := ops.CanonicalJSON(values)
+	return ops.DigestOf(b)
+}
+
+func (o *order) challenge(effects []ops.Effect) string {
+	todo := slices.ContainsFunc(effects, func(e ops.Effect) bool { return !e.Nothing }) || len(o.targets) > len(effects)
+	if !todo {
+		return "" // nothing will happen, so there is nothing to confirm
+	}
+	if f := o.bound.Procedure.Challenge; f != nil {
+		return f(o.values, effects, len(o.targets))
+	}
+	if o.task.Class == ops.Destroys {
+		return o.task.Count(len(o.targets))
+	}
+	return ""
+}
+
+// planAll plans each target, several at once as the pace allows. Every refusal
+// counts; the first few are named together.
+func (o *order) planAll(ctx context.Context, targets []ops.Target) ([]ops.Effect, error) {
+	effects := make([]ops.Effect, len(targets))
+	errs := make([]error, len(targets))
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(max(o.bound.InFlight(), 1), max(len(targets), 1)) {
+		wg.Go(func() {
+			for i := range next {
+				effects[i], errs[i] = o.planOne(ctx, targets[i])
+				if errs[i] != nil && ops.Refused(errs[i]) == nil {
+					stop() // a read that fails stops the run: no need to read on
+				}
+			}
+		})
+	}
+feed:
+	for i := range targets {
+		select {
+		case next <- i:
+		case <-ctx.Done():
+			break feed
+		}
+	}
+	close(next)
+	wg.Wait()
+	return effects, firstOf(errs, ctx)
+}
+
+func (o *order) planOne(ctx context.Context, t ops.Target) (ops.Effect, error) {
+	e, err := o.bound.Procedure.Plan(ctx, o.values, t)
+	if err != nil {
+		if ops.Refused(err) != nil {
+			return e, err
+		}
+		return e, fmt.Errorf("planning %s: %w", t.Label, err)
+	}
+	e.Target = t
+	if e.Settle == "" {
+		e.Settle = ops.SettlePerson
+	}
+	return e, nil
+}
+
+// firstOf prefers a failure that is not the echo of stopping the others, then
+// joins the refusals.
+func firstOf(errs []error, ctx context.Context) error {
+	var refusals []*ops.Refusal
+	var canceled error
+	for _, err := range errs {
+		switch r := ops.Refused(err); {
+		case err == nil:
+		case r != nil:
+			refusals = append(refusals, r)
+		case ops.CodeOf(err) == ops.Canceled:
+			canceled = err
+		default:
+			return err
+		}
+	}
+	switch {
+	case canceled != nil:
+		return canceled
+	case len(refusals) == 1:
+		return refusals[0]
+	case len(refusals) > 1:
+		return joinRefusals(refusals)
+	}
+	return ctx.Err()
+}
+
+func joinRefusals(refusals []*ops.Refusal) error {
+	const most = 5
+	all := *refusals[0]
+	all.Reason = fmt.Sprintf("%d targets are refused. ", len(refusals))
+	for i, r := range refusals {
+		if i == most {
+			all.Reason += fmt.Sprintf("and %d more.", len(refusals)-most)
+			break
+		}
+		all.Reason += r.Reason + " "
+	}
+	return &all
+}
