@@ -1,0 +1,270 @@
+package environments
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/goccy/go-yaml/ast"
+)
+
+// mostTargets bounds max_targets: the largest list that runs are measured with.
+const mostTargets = 100_000
+
+// keys are the keys of an environment's entry.
+var keys = []string{
+	"repository", "synapse_hosts", "account", "region", "stack", "secret", "token_source",
+	"instances", "vpc", "lanes", "max_targets", "require_reason", "schedules",
+}
+
+// A rule is what a text must match, and that in words.
+type rule struct {
+	pattern *regexp.Regexp
+	words   string
+}
+
+var (
+	nameRule       = rule{regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`), "lower-case letters, digits and hyphens, such as dev"}
+	ownerRule      = rule{regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})$`), "a GitHub owner such as Sage-Bionetworks"}
+	coreRule       = rule{regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`), "a repository's name without its owner, such as synapse-ops-core"}
+	repositoryRule = rule{regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9_.-]{1,100}$`), "owner/name, such as Sage-Bionetworks/synapse-ops-dev"}
+	accountRule    = rule{regexp.MustCompile(`^[0-9]{12}$`), "an AWS account of 12 digits"}
+	regionRule     = rule{regexp.MustCompile(`^[a-z]{2}(?:-[a-z]+){1,3}-[0-9]$`), "an AWS region such as us-east-1"}
+	stackRule      = rule{regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`), "letters, digits and hyphens"}
+	secretRule     = rule{regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`), "a secret's name in Secrets Manager, such as /synapse/admin-pat"}
+	vpcRule        = rule{regexp.MustCompile(`^vpc-(?:[0-9a-f]{8}|[0-9a-f]{17})$`), "a VPC's ID such as vpc-0a1b2c3d"}
+	taskRule       = rule{regexp.MustCompile(`^[a-z0-9]+(?:-[a-z0-9]+)*$`), "a task's name such as remove-user"}
+	tokenRules     = map[string]rule{
+		"env":               {regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`), "env: and the name of a variable"},
+		"file":              {regexp.MustCompile(`^[^\x00-\x1f\x7f]+$`), "file: and a path"},
+		"awssecretsmanager": {secretRule.pattern, "awssecretsmanager: and a secret's name"},
+	}
+)
+
+// Parse reads an environments file from data; source is named in errors. Errors
+// are Invalid and list everything that is wrong, a line each, with line and
+// column.
+func Parse(source string, data []byte) (*File, error) {
+	r := &reader{source: source}
+	switch {
+	case len(data) > mostBytes:
+		r.wrong(nil, "the file is larger than %d bytes.", mostBytes)
+	case !utf8.Valid(data):
+		r.wrong(nil, "the file is not valid UTF-8.")
+	}
+	f := &File{Source: source}
+	if len(r.findings) == 0 {
+		if root := r.document(data); root != nil {
+			r.file(f, root)
+		}
+	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (r *reader) file(f *File, root ast.Node) {
+	seen := false
+	for _, p := range r.mapping(root, "the file", []string{"github", "environments"}) {
+		switch p.key {
+		case "github":
+			for _, g := range r.mapping(p.value, "github", []string{"owner", "core"}) {
+				if g.key == "owner" {
+					f.Owner = r.match(g.value, "owner", ownerRule)
+				} else {
+					f.Core = r.match(g.value, "core", coreRule)
+				}
+			}
+		case "environments":
+			seen = true
+			r.environments(f, p.value)
+		}
+	}
+	if !seen {
+		r.wrong(nil, "the key \"environments\" is missing.")
+	}
+}
+
+// environments reads the entries and what must hold between them: a host or an
+// account of two environments would let a request for one reach the other.
+func (r *reader) environments(f *File, n ast.Node) {
+	hosts, accounts := map[string]string{}, map[string]string{}
+	for _, p := range r.mapping(n, "environments", nil) {
+		if !nameRule.pattern.MatchString(p.key) {
+			r.wrong(p.at, "the environment's name %s is not %s.", ops.Quote(p.key), nameRule.words)
+			continue
+		}
+		e := entry{reader: r, env: ops.Environment{Name: ops.EnvironmentName(p.key)}, hosts: hosts, accounts: accounts}
+		e.read(p)
+		f.Environments = append(f.Environments, e.env)
+	}
+	if len(f.Environments) == 0 && len(r.findings) == 0 {
+		r.wrong(n, "no environment is named.")
+	}
+}
+
+// An entry is one environment being read.
+type entry struct {
+	*reader
+	env             ops.Environment
+	hosts, accounts map[string]string // in use, by the environment that listed them first
+}
+
+func (e *entry) read(p pair) {
+	given := map[string]bool{}
+	pairs := e.mapping(p.value, "environment "+p.key, keys)
+	if pairs == nil {
+		return
+	}
+	for _, kv := range pairs {
+		given[kv.key] = true
+		e.value(kv)
+	}
+	if !given["synapse_hosts"] {
+		e.wrong(p.at, "environment %s lacks synapse_hosts.", p.key)
+	}
+	// The sandbox is asked for from anywhere: it changes nothing that lasts.
+	if !given["repository"] && e.env.Name != ops.Sandbox {
+		e.wrong(p.at, "environment %s lacks repository.", p.key)
+	}
+}
+
+func (e *entry) value(kv pair) {
+	switch kv.key {
+	case "repository":
+		e.env.Repository = e.match(kv.value, kv.key, repositoryRule)
+	case "synapse_hosts":
+		e.readHosts(kv.value)
+	case "account":
+		e.readAccount(kv.value)
+	case "region":
+		e.env.Region = e.match(kv.value, kv.key, regionRule)
+	case "stack":
+		e.env.Stack = e.match(kv.value, kv.key, stackRule)
+	case "secret":
+		e.env.Secret = e.match(kv.value, kv.key, secretRule)
+	case "token_source":
+		e.env.TokenSource = e.tokenSource(kv.value)
+	case "instances":
+		e.readInstances(kv.value)
+	case "vpc":
+		e.env.VPC = e.match(kv.value, kv.key, vpcRule)
+	case "lanes":
+		e.readLanes(kv.value)
+	case "max_targets":
+		e.env.MaxTargets = e.count(kv.value, kv.key, mostTargets)
+	case "require_reason":
+		e.env.RequireReason = e.boolean(kv.value, kv.key)
+	case "schedules":
+		e.readSchedules(kv.value)
+	}
+}
+
+func (e *entry) readHosts(n ast.Node) {
+	list, at := e.texts(n, "synapse_hosts")
+	for i, s := range list {
+		host, err := NormalizeHost(s)
+		if err != nil {
+			e.wrong(at[i], "synapse_hosts: %v", err)
+			continue
+		}
+		if e.env.Name == ops.Sandbox && !ops.Loopback(host) {
+			e.wrong(at[i], "the sandbox is on this machine only, and %s is not.", host)
+		}
+		if other, taken := e.hosts[host]; taken {
+			e.wrong(at[i], "host %s is already listed in %s: a host belongs to one environment, once.", host, other)
+			continue
+		}
+		e.hosts[host] = string(e.env.Name)
+		e.env.Hosts = append(e.env.Hosts, host)
+	}
+}
+
+func (e *entry) readAccount(n ast.Node) {
+	e.env.Account = e.match(n, "account", accountRule)
+	if e.env.Account == "" {
+		return
+	}
+	if other, taken := e.accounts[e.env.Account]; taken {
+		e.wrong(n, "account %s is already %s's: each environment has its own.", e.env.Account, other)
+		return
+	}
+	e.accounts[e.env.Account] = string(e.env.Name)
+}
+
+func (e *entry) readInstances(n ast.Node) {
+	list, at := e.texts(n, "instances")
+	for i, s := range list {
+		if _, err := path.Match(s, ""); err != nil {
+			e.wrong(at[i], "instances: %s is not a valid pattern. Write names with * and ?, such as \"54*\".", ops.Quote(s))
+		}
+	}
+	e.env.Instances = list
+}
+
+func (e *entry) readLanes(n ast.Node) {
+	known := make([]string, 0, len(ops.Lanes()))
+	for _, l := range ops.Lanes() {
+		known = append(known, string(l))
+	}
+	list, at := e.texts(n, "lanes")
+	for i, s := range list {
+		if !slices.Contains(known, s) {
+			hint := "The lanes are " + strings.Join(known, ", ") + "."
+			if near := ops.Nearest(s, known); near != "" {
+				hint = fmt.Sprintf("Did you mean %q? ", near) + hint
+			}
+			e.wrong(at[i], "there is no lane %s. %s", ops.Quote(s), hint)
+			continue
+		}
+		e.env.Lanes = append(e.env.Lanes, ops.Lane(s))
+	}
+}
+
+func (e *entry) readSchedules(n ast.Node) {
+	for _, p := range e.mapping(n, "schedules", nil) {
+		if !taskRule.pattern.MatchString(p.key) {
+			e.wrong(p.at, "schedules: %s is not %s.", ops.Quote(p.key), taskRule.words)
+			continue
+		}
+		if e.env.Schedules == nil {
+			e.env.Schedules = map[ops.TaskName]bool{}
+		}
+		e.env.Schedules[ops.TaskName(p.key)] = e.boolean(p.value, "schedules: "+p.key)
+	}
+}
+
+// tokenSource checks only the form; reading it is not this package's business.
+func (e *entry) tokenSource(n ast.Node) string {
+	s := e.text(n, "token_source")
+	if s == "" {
+		return ""
+	}
+	scheme, name, _ := strings.Cut(s, ":")
+	rule, known := tokenRules[scheme]
+	if !known {
+		// Not quoted: a token pasted here by mistake would be.
+		e.wrong(n, "token_source names no known source. It is env:NAME, file:PATH or awssecretsmanager:NAME.")
+		return ""
+	}
+	if !rule.pattern.MatchString(name) {
+		e.wrong(n, "token_source %s is not %s.", ops.Quote(s), rule.words)
+		return ""
+	}
+	return s
+}
+
+// match returns a text that keeps the rule, "" once something is wrong.
+func (r *reader) match(n ast.Node, what string, rule rule) string {
+	s := r.text(n, what)
+	if s != "" && !rule.pattern.MatchString(s) {
+		r.wrong(n, "%s %s is not %s.", what, ops.Quote(s), rule.words)
+		return ""
+	}
+	return s
+}
