@@ -1,0 +1,163 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+)
+
+// ErrLost: nobody works on the run any more and it has no result. It can be
+// resumed.
+var ErrLost = errors.New("the run's worker is gone and left no result")
+
+// ErrStillRunning: the follower left in time; the run goes on without it.
+var ErrStillRunning = errors.New("the run goes on")
+
+// Follow says how to follow a run. The zero Follow waits for the result in silence.
+type Follow struct {
+	Log      io.Writer                // gets the worker's lines; nil: dropped
+	Progress func(hb ops.Heartbeat)   // called for each new heartbeat; may be nil
+	Engine   func(state ops.Liveness) // called when an attempt's state changes; may be nil
+	Until    time.Time                // leave with ErrStillRunning then; zero: never
+	From     int                      // first attempt to print; 0: the first
+	Attempt  func(n int, lost bool)   // called before an attempt's first line; may be nil
+}
+
+const (
+	lookEvery     = 500 * time.Millisecond // between questions to the engine, at least
+	progressEvery = 500 * time.Millisecond
+)
+
+// A follower remembers what was printed.
+type follower struct {
+	l      *Launcher
+	ref    ops.RunRef
+	f      Follow
+	n      int // attempt being followed
+	cursor string
+	looked time.Time
+	beat   time.Time
+	state  ops.Liveness
+}
+
+// Follow prints a run's log, attempt after attempt, and returns its result once
+// there is one. It changes nothing: any number may follow, and one that dies is
+// replaced by another.
+func (l *Launcher) Follow(ctx context.Context, ref ops.RunRef, f Follow) (*ops.Result, error) {
+	fw := &follower{l: l, ref: ref, f: f, n: max(f.From, 1)}
+	poll := time.NewTicker(l.Engine.Poll())
+	defer poll.Stop()
+	for {
+		// The result is read before the log: what the log says after it is not news.
+		r, err := l.Documents.Result(ctx, ref, fw.n)
+		if err != nil {
+			return nil, fmt.Errorf("reading the result: %w", err)
+		}
+		if err := fw.print(ctx); err != nil {
+			return nil, err
+		}
+		fw.progress(ctx)
+		done, err := fw.turn(ctx, r)
+		if done || err != nil {
+			return r, err
+		}
+		if !f.Until.IsZero() && !time.Now().Before(f.Until) {
+			return nil, ErrStillRunning
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-poll.C:
+		}
+	}
+}
+
+// print copies what is new in the log.
+func (fw *follower) print(ctx context.Context) error {
+	for {
+		text, next, err := fw.l.Engine.Log(ctx, fw.ref, fw.n, fw.cursor)
+		if err != nil {
+			return fmt.Errorf("reading the log: %w", err)
+		}
+		if len(text) == 0 {
+			fw.cursor = next
+			return nil
+		}
+		if fw.f.Log != nil {
+			if _, err := fw.f.Log.Write(text); err != nil {
+				return fmt.Errorf("printing the log: %w", err)
+			}
+		}
+		fw.cursor = next
+	}
+}
+
+func (fw *follower) progress(ctx context.Context) {
+	if fw.f.Progress == nil || time.Since(fw.beat) < progressEvery {
+		return
+	}
+	fw.beat = time.Now()
+	if hb, _, err := fw.l.Documents.Heartbeat(ctx, fw.ref); err == nil && hb != nil && hb.Attempt == fw.n {
+		fw.f.Progress(*hb)
+	}
+}
+
+// turn tells whether following is over, and goes on to the next attempt when there
+// is one. r is the followed attempt's result, nil while it has none.
+func (fw *follower) turn(ctx context.Context, r *ops.Result) (done bool, err error) {
+	if r == nil && time.Since(fw.looked) < lookEvery {
+		return false, nil
+	}
+	fw.looked = time.Now()
+	if r != nil && r.Outcome.Final() {
+		return true, nil
+	}
+	starts, err := fw.l.Documents.Starts(ctx, fw.ref)
+	if err != nil {
+		return false, fmt.Errorf("reading the starts: %w", err)
+	}
+	if len(starts) > 0 && starts[len(starts)-1].N > fw.n {
+		fw.n++
+		fw.cursor, fw.state = "", ""
+		if fw.f.Attempt != nil {
+			fw.f.Attempt(fw.n, r == nil)
+		}
+		return false, nil
+	}
+	if r != nil {
+		return true, nil
+	}
+	return false, fw.alive(ctx)
+}
+
+// alive asks the engine, tells of a change, and returns ErrLost when the worker is
+// gone and a last look finds no result either.
+func (fw *follower) alive(ctx context.Context) error {
+	v, err := fw.l.Look(ctx, fw.ref)
+	if err != nil {
+		return err
+	}
+	if v.State() == ops.StateEnded {
+		return nil // it came in between; the next round prints its last lines
+	}
+	if v.Live != fw.state {
+		fw.state = v.Live
+		if fw.f.Engine != nil {
+			fw.f.Engine(v.Live)
+		}
+	}
+	if v.Live != ops.Gone {
+		return nil
+	}
+	if r, err := fw.l.Documents.Result(ctx, fw.ref, fw.n); err != nil || r != nil {
+		return err
+	}
+	if err := fw.print(ctx); err != nil {
+		return err
+	}
+	return ErrLost
+}

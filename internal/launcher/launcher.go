@@ -1,0 +1,190 @@
+// Package launcher is the seat of whoever asks for a run: it claims, writes the
+// request and the start, has an engine begin the attempt, follows it, cancels it
+// and resumes it. It may die at any moment: everything it decided is a document,
+// and whoever asks again with the same claim goes on from there.
+//
+// What is not here: guards that matter. What a launcher checks is courtesy; the
+// worker asks for real.
+package launcher
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+)
+
+// Documents is what a launcher reads and writes; internal/store fulfils it.
+type Documents interface {
+	CreateRequest(ctx context.Context, req *ops.Request) (ops.Digest, error)
+	Claim(ctx context.Context, key string, c ops.Claim) (ops.Claim, bool, error)
+	CreateStart(ctx context.Context, s ops.Start) error
+	CreateExecution(ctx context.Context, ref ops.RunRef, n int, e ops.Execution) error
+	Execution(ctx context.Context, ref ops.RunRef, n int) (*ops.Execution, error)
+	Attempts(ctx context.Context, ref ops.RunRef) ([]ops.Attempt, error)
+	Starts(ctx context.Context, ref ops.RunRef) ([]ops.Start, error)
+	Result(ctx context.Context, ref ops.RunRef, n int) (*ops.Result, error)
+	Heartbeat(ctx context.Context, ref ops.RunRef) (*ops.Heartbeat, time.Duration, error)
+	CancelMarker(ctx context.Context, ref ops.RunRef) (*ops.CancelMarker, error)
+	CreateCancel(ctx context.Context, ref ops.RunRef, m ops.CancelMarker) (bool, error)
+	Status(ctx context.Context, ref ops.RunRef) (*ops.RunStatus, error)
+}
+
+// Launcher starts and follows runs. Safe for concurrent use.
+type Launcher struct {
+	Documents Documents
+	Engine    ops.Engine
+}
+
+// Answers is what the person who starts an attempt decided.
+type Answers struct {
+	By         string
+	PlanDigest ops.Digest // "": not bound to a plan
+	Approved   *ops.Plan  // the plan that PlanDigest names, if at hand
+	Confirm    string     // the answer to the challenge; "": none
+	Settle     map[string]bool
+}
+
+func (a Answers) start(kind ops.StartKind, n int, ref ops.RunRef, request ops.Digest) ops.Start {
+	s := ops.Start{N: n, Kind: kind, Run: ref.Run, Lane: ref.Lane, Request: request, By: a.By, At: now(),
+		PlanDigest: a.PlanDigest, Approved: a.Approved, Settle: a.Settle}
+	if a.Confirm != "" {
+		s.Confirm = ops.ConfirmDigest(a.Confirm)
+	}
+	return s
+}
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// Launch starts the run that req asks for, once per claim key: asked again with
+// the same key it attaches to the run it started (attached is true), and starts
+// what a launcher that died in between left unstarted. The same key with another
+// request is refused.
+func (l *Launcher) Launch(ctx context.Context, key string, req *ops.Request, answers Answers) (ref ops.RunRef, attached bool, err error) {
+	digest, err := l.Documents.CreateRequest(ctx, req)
+	if err != nil {
+		return ref, false, fmt.Errorf("writing the request: %w", err)
+	}
+	mine := ops.Claim{Run: ops.NewRunID(req.Task, time.Now(), Tail()), Lane: req.Lane, Request: digest}
+	claim, created, err := l.Documents.Claim(ctx, key, mine)
+	if err != nil {
+		return ref, false, fmt.Errorf("claiming the run: %w", err)
+	}
+	ref = ops.RunRef{Lane: claim.Lane, Run: claim.Run}
+	if claim.Request != digest {
+		return ref, false, &ops.Refusal{Guard: "claim", Code: ops.Conflict,
+			Reason: fmt.Sprintf("this job already asked for something else: %s.", claim.Run), Remedy: "Start a new workflow run for another request."}
+	}
+	if err := l.Documents.CreateStart(ctx, answers.start(ops.StartRun, 1, ref, digest)); err != nil && ops.CodeOf(err) != ops.Conflict {
+		return ref, false, fmt.Errorf("writing the start: %w", err)
+	}
+	return ref, !created, l.begin(ctx, ref)
+}
+
+// Tail returns the chance in a run's name.
+func Tail() string {
+	b := make([]byte, 3)
+	_, _ = rand.Read(b) // never fails; see crypto/rand
+	return hex.EncodeToString(b)
+}
+
+// begin has the engine begin the newest start, unless a worker is that attempt
+// already or is on its way. Beginning twice is harmless: one worker only can be
+// the attempt.
+func (l *Launcher) begin(ctx context.Context, ref ops.RunRef) error {
+	v, err := l.Look(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if v.State() != ops.StateQueued || v.Live != ops.Gone {
+		return nil
+	}
+	if v.Cancel != nil && v.newest().Kind != ops.StartSettle {
+		return nil // no start passes a cancel marker; settle writes its end
+	}
+	exec, err := l.Engine.Start(ctx, *v.newest())
+	if err != nil {
+		return fmt.Errorf("starting attempt %d of %s: %w", v.newest().N, ref.Run, err)
+	}
+	if err := l.Documents.CreateExecution(ctx, ref, v.newest().N, exec); err != nil && ops.CodeOf(err) != ops.Conflict {
+		return fmt.Errorf("recording the execution: %w", err)
+	}
+	return nil
+}
+
+// A View is a run's documents and what the engine knows of its newest attempt.
+type View struct {
+	*ops.RunStatus
+	// Live is the newest start's execution. Gone also where nothing was ever begun.
+	Live ops.Liveness
+	exec ops.Execution
+}
+
+func (v *View) newest() *ops.Start { return &v.Starts[len(v.Starts)-1] }
+
+// current is the attempt document of the newest start, or nil.
+func (v *View) current() *ops.Attempt {
+	if a := v.Attempt(); a != nil && a.N == v.newest().N {
+		return a
+	}
+	return nil
+}
+
+// Lost tells whether nobody works on a run that has not ended: its worker is gone,
+// or silent for longer than ops.LostAfter.
+func (v *View) Lost() bool {
+	if v.State() == ops.StateEnded {
+		return false
+	}
+	if v.Live == ops.Gone {
+		return true
+	}
+	return v.State() == ops.StateRunning && v.Heartbeat != nil && v.Heartbeat.Attempt == v.current().N && v.HeartbeatAge > ops.LostAfter
+}
+
+// Look reads a run's documents and asks the engine for its newest attempt.
+func (l *Launcher) Look(ctx context.Context, ref ops.RunRef) (*View, error) {
+	s, err := l.Documents.Status(ctx, ref)
+	if err != nil {
+		return nil, fmt.Errorf("reading run %s: %w", ref.Run, err)
+	}
+	if len(s.Starts) == 0 {
+		return nil, &ops.Error{Code: ops.NotFound, Message: fmt.Sprintf("run %s was never started.", ref.Run), Hint: `"synops runs" lists those that were.`}
+	}
+	v := &View{RunStatus: s, Live: ops.Gone}
+	if v.State() == ops.StateEnded {
+		return v, nil
+	}
+	exec, err := l.Documents.Execution(ctx, ref, v.newest().N)
+	if err != nil {
+		return nil, fmt.Errorf("reading what was started: %w", err)
+	}
+	if exec == nil && v.current() == nil {
+		return v, nil
+	}
+	if exec != nil {
+		v.exec = *exec
+	}
+	if v.Live, err = l.Engine.Liveness(ctx, v.exec, v.current()); err != nil {
+		return nil, fmt.Errorf("asking engine %s how %s is: %w", l.Engine.Name(), ref.Run, err)
+	}
+	return v, nil
+}
+
+// Gone tells whether a lease's holder can provably not act any more: its run has
+// ended, or its newest attempt is gone.
+func (l *Launcher) Gone(ctx context.Context, lease ops.Lease) (bool, error) {
+	v, err := l.Look(ctx, lease.RunRef)
+	if err != nil {
+		return false, err
+	}
+	if v.State() != ops.StateEnded {
+		return v.Live == ops.Gone, nil
+	}
+	// A worker that wrote its result only has its lease to release, but it may be
+	// a moment from doing so: nothing acts after a result.
+	return true, nil
+}
