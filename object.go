@@ -127,6 +127,7 @@ func keyTwice(s string) (string, bool) {
 
 // CanonicalJSON returns v as JSON with sorted keys, no blanks and no HTML
 // escapes, the form that digests are taken of. Struct fields keep their order.
+// What was read from it and is written again gives the same bytes.
 func CanonicalJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -134,5 +135,30 @@ func CanonicalJSON(v any) ([]byte, error) {
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return plainReplacements(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+}
+
+// plainReplacements writes each escaped U+FFFD of a JSON text as itself. The
+// encoder escapes the one it puts for an invalid byte, but not one it was given: a
+// document would change when it is read and written again.
+func plainReplacements(b []byte) []byte {
+	const escaped = `\ufffd`
+	if !bytes.Contains(b, []byte(escaped)) {
+		return b
+	}
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); {
+		switch {
+		case bytes.HasPrefix(b[i:], []byte(escaped)):
+			out = append(out, "\ufffd"...)
+			i += len(escaped)
+		case b[i] == '\\':
+			out = append(out, b[i:i+2]...) // the next byte is escaped: it begins no escape
+			i += 2
+		default:
+			out = append(out, b[i])
+			i++
+		}
+	}
+	return out
 }

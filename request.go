@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 // Digest is "sha256:" and 64 hex digits.
@@ -94,13 +95,5 @@ func ShellQuote(s string) string {
 	if shellSafe.MatchString(s) {
 		return s
 	}
-	q := "'"
-	for _, r := range s {
-		if r == '\'' {
-			q += `'\''`
-		} else {
-			q += string(r)
-		}
-	}
-	return q + "'"
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

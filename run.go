@@ -21,10 +21,12 @@ func NewRunID(task TaskName, t time.Time, tail string) RunID {
 
 // ParseRunID returns s as a RunID; the error is Invalid.
 func ParseRunID(s string) (RunID, error) {
-	if !runIDPattern.MatchString(s) || len(s) > 100 {
+	id := RunID(s)
+	// A time that is none, such as month 13, is printed as another one.
+	if !runIDPattern.MatchString(s) || len(s) > 100 || id.Time().Format(runIDTime) != s[:len(runIDTime)] {
 		return "", &Error{Code: Invalid, Message: Quote(s) + " is not a run ID.", Hint: `A run ID looks like 20261123T141502Z-remove-user-3f9c; "synops runs" lists them.`}
 	}
-	return RunID(s), nil
+	return id, nil
 }
 
 // Time returns when the run was asked for, to the second; zero when id is not a
