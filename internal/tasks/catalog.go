@@ -18,7 +18,30 @@ type entry struct {
 
 // entries lists all tasks in the order people see them.
 func entries() []entry {
-	return []entry{}
+	return []entry{
+		{verifyOAuthClientTask, verifyOAuthClient},
+		{removeUserTask, removeUser},
+		{reenableUserTask, reenableUser},
+		{decertifyUserTask, decertifyUser},
+		{unquarantineEmailTask, unquarantineEmail},
+		{removeUser2FATask, removeUser2FA},
+		{publishDatasetTask, publishDataset},
+		{unpublishDatasetTask, unpublishDataset},
+		{setFeatureTask, patient(setFeature)},
+		{createRealmTask, createRealm},
+		{deleteRealmTask, deleteRealm},
+		{exportIDsTask, exportIDs},
+		{runAdminJobTask, patient(runAdminJob)},
+		{archiveFilesTask, patient(archiveFiles)},
+		{backfillGridSessionsTask, backfillGridSessions},
+		{setStackStatusTask, setStackStatus},
+		{canaryTask, patient(canary)},
+	}
+}
+
+// patient binds a procedure that waits to the real clock.
+func patient(bind func(s Service, p pause) ops.Procedure) func(s Service) ops.Procedure {
+	return func(s Service) ops.Procedure { return bind(s, wait) }
 }
 
 // Catalog returns all tasks, in order.
