@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
@@ -15,7 +17,217 @@ type Verification struct {
 	Broken string `json:"broken,omitempty"`
 }
 
-// Verify checks a run's documents.
+// Verify checks that a run's documents belong together and are as they were
+// written: the starts agree and name the request; the request has its digest; the
+// journal is one chain from that digest, without a gap, and goes through the point
+// that each result names; the plan is the one that the journal names; artifacts
+// have the digests and sizes that the results tell.
+//
+// What no other document tells cannot be checked: a journal's end while its
+// attempt has written no result, and the words of a result. A run that is not
+// there is NotFound; a store that cannot be read is an error. Anything else that
+// is wrong is told in the Verification, with a nil error.
 func (s *Store) Verify(ctx context.Context, ref ops.RunRef) (*Verification, error) {
-	return &Verification{}, ctx.Err()
+	v := &verifier{s: s, ref: ref, found: &Verification{Checked: []string{}}}
+	for _, step := range []func(context.Context) (string, error){
+		v.checkStarts, v.checkRequest, v.checkAttempts, v.readResults, v.checkJournal, v.checkEnds, v.checkPlan, v.checkArtifacts,
+	} {
+		held, err := step(ctx)
+		if b, ok := errors.AsType[*brokenError](err); ok {
+			v.found.Broken = b.what
+			return v.found, nil
+		}
+		// Documents that cannot be understood are what is looked for here; only
+		// those that cannot be reached are an error.
+		if e, ok := errors.AsType[*ops.Error](err); ok && e.Code == ops.Conflict {
+			v.found.Broken = e.Message
+			return v.found, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("verifying run %s: %w", ref.Run, err)
+		}
+		if held != "" {
+			v.found.Checked = append(v.found.Checked, held)
+		}
+	}
+	return v.found, nil
+}
+
+// brokenError ends a verification.
+type brokenError struct{ what string }
+
+func (b *brokenError) Error() string { return b.what }
+
+func broken(format string, args ...any) error {
+	return &brokenError{what: fmt.Sprintf(format, args...)}
+}
+
+// A verifier holds what the steps learn, the journal's own lines excepted.
+type verifier struct {
+	s     *Store
+	ref   ops.RunRef
+	found *Verification
+
+	request  ops.Digest
+	starts   int
+	attempts map[int]bool
+	newest   int // attempt
+	results  []ops.Result
+
+	chain ops.Chain
+	heads map[int64]ops.Digest // at the points that results name; of none, the request's digest
+	ends  map[int]string       // outcome by attempt, as the journal tells
+	plan  ops.Digest
+}
+
+func (v *verifier) checkStarts(ctx context.Context) (string, error) {
+	starts, err := v.s.Starts(ctx, v.ref)
+	if err != nil {
+		return "", err
+	}
+	if len(starts) == 0 {
+		return "", v.s.noRun(v.ref.Run)
+	}
+	v.request, v.starts = starts[0].Request, len(starts)
+	for i, st := range starts {
+		switch {
+		case st.N != i+1:
+			return "", broken("starts/%s is missing or is another start's.", number4(i+1))
+		case st.Run != v.ref.Run || st.Lane != v.ref.Lane:
+			return "", broken("starts/%s belongs to another run.", number4(st.N))
+		case st.Request != v.request:
+			return "", broken("starts/%s names another request than the start before.", number4(st.N))
+		}
+	}
+	return fmt.Sprintf("starts: %d, all for request %s", len(starts), v.request.Short()), nil
+}
+
+func (v *verifier) checkRequest(ctx context.Context) (string, error) {
+	_, err := v.s.Request(ctx, v.ref.Lane, v.request)
+	switch ops.CodeOf(err) {
+	case ops.NotFound:
+		return "", broken("the request %s is missing.", v.request)
+	case ops.Invalid:
+		return "", broken("starts/%s names no request.", number4(1))
+	}
+	return "request: matches its digest", err
+}
+
+func (v *verifier) checkAttempts(ctx context.Context) (string, error) {
+	folder := runKey(v.ref, "attempts")
+	numbers, err := v.numbers(ctx, folder, ".json", 4)
+	if err != nil {
+		return "", err
+	}
+	v.attempts = map[int]bool{}
+	for _, n := range numbers {
+		a, err := mustRead[ops.Attempt](ctx, v.s, attemptKey(v.ref, n))
+		if err != nil {
+			return "", err
+		}
+		if a.N != n {
+			return "", broken("attempts/%s is another attempt's.", number4(n))
+		}
+		if n > v.starts {
+			return "", broken("attempts/%s has no start.", number4(n))
+		}
+		v.attempts[n], v.newest = true, n
+	}
+	return fmt.Sprintf("attempts: %d, each was asked for", len(numbers)), nil
+}
+
+// numbers returns the numbers of a folder's documents, ascending. A name that does
+// not belong there is broken.
+func (v *verifier) numbers(ctx context.Context, folder, suffix string, digits int) ([]int, error) {
+	names, err := v.s.driver.List(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]int, 0, len(names))
+	for _, name := range names {
+		n, ok := numberOf(name, suffix, digits)
+		if !ok {
+			return nil, broken("%s does not belong there.", ops.Quote(folder+"/"+name))
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// readResults comes before the journal, so that only the points that results name
+// need be kept of it.
+func (v *verifier) readResults(ctx context.Context) (string, error) {
+	numbers, err := v.numbers(ctx, runKey(v.ref, "results"), ".json", 4)
+	if err != nil {
+		return "", err
+	}
+	v.heads = map[int64]ops.Digest{0: v.request}
+	for _, n := range numbers {
+		r, err := mustRead[ops.Result](ctx, v.s, resultKey(v.ref, n))
+		if err != nil {
+			return "", err
+		}
+		if r.Attempt != n || r.Run != v.ref.Run {
+			return "", broken("results/%s is of another attempt or run.", number4(n))
+		}
+		if !v.attempts[n] {
+			return "", broken("results/%s has no attempt.", number4(n))
+		}
+		if r.JournalEntries > 0 {
+			v.heads[r.JournalEntries] = ""
+		}
+		v.results = append(v.results, *r)
+	}
+	return "", nil
+}
+
+func (v *verifier) checkJournal(ctx context.Context) (string, error) {
+	numbers, err := v.numbers(ctx, runKey(v.ref, "journal"), ".jsonl", 8)
+	if err != nil {
+		return "", err
+	}
+	v.chain, v.ends = ops.NewChain(v.request), map[int]string{}
+	attempt := 0
+	for i, doc := range numbers {
+		if doc != i+1 {
+			return "", broken("journal/%s is missing.", number8(i+1))
+		}
+		data, err := v.s.driver.Get(ctx, journalKey(v.ref, doc))
+		if err != nil {
+			return "", err
+		}
+		err = v.chain.Decode(data, func(e ops.Entry) error {
+			if e.Attempt < attempt || !v.attempts[e.Attempt] {
+				return broken("entry %d is of attempt %d, which cannot be.", e.Seq, e.Attempt)
+			}
+			attempt = e.Attempt
+			v.point(e.Seq-1, e.Prev)
+			return v.note(e)
+		})
+		if err != nil {
+			return "", broken("journal/%s: %s", number8(doc), err)
+		}
+	}
+	v.point(v.chain.Entries, v.chain.Head)
+	return fmt.Sprintf("journal: %d entries in %d documents, one unbroken chain", v.chain.Entries, len(numbers)), nil
+}
+
+// point keeps the head after so many entries, where a result names it.
+func (v *verifier) point(entries int64, head ops.Digest) {
+	if _, wanted := v.heads[entries]; wanted {
+		v.heads[entries] = head
+	}
+}
+
+func (v *verifier) note(e ops.Entry) error {
+	switch e.Kind {
+	case ops.EntryEnd:
+		v.ends[e.Attempt] = e.Outcome
+	case ops.EntryPlan:
+		if v.plan != "" && e.Digest != v.plan {
+			return broken("entry %d names another plan than an entry before.", e.Seq)
+		}
+		v.plan = e.Digest
+	}
+	return nil
 }
