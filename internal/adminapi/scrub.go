@@ -1,0 +1,49 @@
+package adminapi
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+)
+
+// mostShown is how many characters of a text from outside a message shows.
+const mostShown = 300
+
+const withheld = "[withheld: it looks like a secret]"
+
+var email = regexp.MustCompile(`[A-Za-z0-9._%+'-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)
+
+// show quotes text from outside for a message, made plain.
+func (c *Client) show(text string) string {
+	if s := c.plain(text); s != withheld {
+		return `"` + s + `"`
+	}
+	return withheld
+}
+
+// plain makes text safe to show: e-mail addresses are masked, invisible and
+// control characters escaped, long texts cut; and a text that holds a token, or
+// something of its shape, is withheld. It is looked at whole before it is cut, so
+// that no part of a token slips through.
+func (c *Client) plain(text string) string {
+	if ops.LooksSecret(text) || c.tokens.in(text) {
+		return withheld
+	}
+	text = email.ReplaceAllStringFunc(strings.ToValidUTF8(text, "\uFFFD"), func(s string) string {
+		return ops.MaskEmail(strings.Replace(s, "%40", "@", 1))
+	})
+	runes, cut := []rune(text), ""
+	if len(runes) > mostShown {
+		runes, cut = runes[:mostShown], fmt.Sprintf("… (%d bytes)", len(text))
+	}
+	var b strings.Builder
+	for len(runes) > 0 { // ops.Quote would cut a longer piece
+		n := min(len(runes), 100)
+		q := ops.Quote(string(runes[:n]))
+		b.WriteString(q[1 : len(q)-1])
+		runes = runes[n:]
+	}
+	return b.String() + cut
+}
