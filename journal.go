@@ -64,6 +64,13 @@ func (c *Chain) Encode(entries ...Entry) ([]byte, error) {
 	for _, e := range entries {
 		next.Entries++
 		e.Seq, e.Prev = next.Entries, next.Head
+		var err error
+		if e.Before, err = e.Before.plain(); err != nil {
+			return nil, fmt.Errorf("journal entry %d: %w", e.Seq, err)
+		}
+		if e.After, err = e.After.plain(); err != nil {
+			return nil, fmt.Errorf("journal entry %d: %w", e.Seq, err)
+		}
 		line, err := CanonicalJSON(e)
 		if err != nil {
 			return nil, fmt.Errorf("journal entry %d: %w", e.Seq, err)
@@ -78,7 +85,7 @@ func (c *Chain) Encode(entries ...Entry) ([]byte, error) {
 
 // Decode reads one document that continues the chain and calls fn for each entry.
 // The error, of code Conflict, names the first line that is not what was written:
-// changed, left out, put elsewhere or cut.
+// changed, left out, put elsewhere or cut. Numbers in states arrive as json.Number.
 func (c *Chain) Decode(doc []byte, fn func(Entry) error) error {
 	if len(doc) == 0 {
 		return Errorf(Conflict, "the journal has an empty document after entry %d.", c.Entries)
@@ -91,6 +98,7 @@ func (c *Chain) Decode(doc []byte, fn func(Entry) error) error {
 		doc = rest
 		dec := json.NewDecoder(bytes.NewReader(line))
 		dec.DisallowUnknownFields()
+		dec.UseNumber() // a float64 would lose digits of long IDs
 		var e Entry
 		if err := dec.Decode(&e); err != nil || dec.More() {
 			return Errorf(Conflict, "the journal's entry %d cannot be read.", c.Entries+1)

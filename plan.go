@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -35,6 +36,31 @@ func (s State) Only(fields []string) State {
 		}
 	}
 	return out
+}
+
+// plain returns s with what reading its JSON gives in place of structs and the
+// like: their fields are sorted when they come back, so they must be when they go.
+func (s State) plain() (State, error) {
+	for _, v := range s {
+		switch v.(type) {
+		case nil, bool, string, int, int64, json.Number:
+		default:
+			return s.readBack()
+		}
+	}
+	return s, nil
+}
+
+func (s State) readBack() (State, error) {
+	b, err := CanonicalJSON(s)
+	if err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	var out State
+	err = dec.Decode(&out)
+	return out, err
 }
 
 // Differs names the fields, of those given, in which s and t differ, sorted.
