@@ -157,3 +157,14 @@ func (e *InputErrors) Error() string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// HintOf returns the hint or remedy that err carries, "" when it has none.
+func HintOf(err error) string {
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		return r.Remedy
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Hint
+	}
+	return ""
+}
