@@ -193,52 +193,6 @@ func (p *Plan) Seal(task *Task, inputs map[string]string) {
 	p.Digest = DigestOf(b)
 }
 
-// Difference names what differs between an earlier plan and this one, a sentence
-// each, for a refusal. An earlier plan that is nil yields a general sentence.
-func (p *Plan) Difference(task *Task, earlier *Plan) []string {
-	if earlier == nil {
-		return []string{"The plan is not the one approved, and the one approved is not at hand to compare."}
-	}
-	var out []string
-	if earlier.Environment != p.Environment || earlier.Task != p.Task || earlier.Version != p.Version {
-		out = append(out, fmt.Sprintf("The approved plan was for %s (version %d) in %s.", earlier.Task, earlier.Version, earlier.Environment))
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.Inputs)) {
-		if earlier.Inputs[name] != p.Inputs[name] {
-			out = append(out, fmt.Sprintf("Input %s was %s and is %s.", name, Quote(earlier.Inputs[name]), Quote(p.Inputs[name])))
-		}
-	}
-	old := map[string]*Effect{}
-	for i := range earlier.Effects {
-		old[earlier.Effects[i].ID] = &earlier.Effects[i]
-	}
-	for _, e := range p.Effects {
-		o := old[e.ID]
-		delete(old, e.ID)
-		if o == nil {
-			out = append(out, e.Label+" was not in it.")
-			continue
-		}
-		for _, f := range o.Before.Differs(e.Before, task.Deciding) {
-			if slices.Contains(task.Personal, f) {
-				continue // masked in one of the two: compared by the digest alone
-			}
-			out = append(out, fmt.Sprintf("%s: %s was %v and is %v.", e.Label, f, o.Before[f], e.Before[f]))
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(old)) {
-		out = append(out, old[id].Label+" is gone from it.")
-	}
-	if len(out) == 0 {
-		out = append(out, "A personal field differs, which no document shows.")
-	}
-	const most = 10
-	if len(out) > most {
-		out = append(out[:most], fmt.Sprintf("and %d more differences.", len(out)-most))
-	}
-	return out
-}
-
 // Masked returns the plan with personal fields masked, as documents hold it. The
 // challenge stays: a person must be able to answer it.
 func (p *Plan) Masked(personal []string) *Plan {

@@ -27,6 +27,24 @@ func Quote(s string) string {
 	return string(append(q, '"'))
 }
 
+// visible is Quote for text that has quotes of its own, such as JSON: no quotes are
+// put around it, and those inside stay as they are.
+func visible(s string) string {
+	const most = 120
+	var b []byte
+	for _, r := range s {
+		if len(b) > most {
+			return fmt.Sprintf("%s… (%d bytes)", b, len(s))
+		}
+		q := strconv.QuoteRune(r)
+		if strconv.IsPrint(r) {
+			q = "'" + string(r) + "'"
+		}
+		b = append(b, q[1:len(q)-1]...)
+	}
+	return string(b)
+}
+
 // Clip makes a name from outside safe to print as a name: escaped and cut at 40
 // characters, unquoted.
 func Clip(s string) string {
