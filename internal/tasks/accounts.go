@@ -50,7 +50,7 @@ func checkUsers(v ops.Values) error {
 // proves that the user exists. The own user, unknown users, groups and teams are
 // refused.
 func (a *accounts) bundle(ctx context.Context, v ops.Values, t ops.Target, mask int) (synapse.UserBundle, error) {
-	id := idOf(t)
+	id := t.Value
 	if err := a.refuseOwn(ctx, v, id); err != nil {
 		return synapse.UserBundle{}, err
 	}
@@ -104,7 +104,7 @@ func told(field *bool, name string, t ops.Target) (bool, error) {
 	return *field, nil
 }
 
-// lacking explains a 404 from a call about a user that was just read: releases
+// lacking explains a 404 from a call about what was just read: releases
 // without the call answer so.
 func lacking(err error, call string, t ops.Target) error {
 	if ops.CodeOf(err) != ops.NotFound {

@@ -36,7 +36,7 @@ func (d dataset) change(to synapse.DataType) change {
 		},
 		want: func(ops.Values, ops.Target) ops.State { return ops.State{"open": to == synapse.OpenData} },
 		set: func(ctx context.Context, _ ops.Values, t ops.Target) error {
-			r, err := d.SetDataType(ctx, idOf(t), to)
+			r, err := d.SetDataType(ctx, t.Value, to)
 			if err == nil && r.DataType != to {
 				err = ops.Errorf(ops.Conflict, "the service accepted the change of %s but answers that its data type is %s.", t.Label, ops.Quote(string(r.DataType)))
 			}
@@ -49,7 +49,7 @@ func (d dataset) change(to synapse.DataType) change {
 // permissions proves that the entity exists: setting a data type does not, so a
 // slip in an ID would pass unseen.
 func (d dataset) permissions(ctx context.Context, t ops.Target) (synapse.EntityPermissions, error) {
-	p, err := d.EntityPermissions(ctx, idOf(t))
+	p, err := d.EntityPermissions(ctx, t.Value)
 	if ops.CodeOf(err) == ops.NotFound {
 		return p, refuse("entity-exists", ops.NotFound, "Check the ID, and the environment.", "%s was not found, or is in the trash.", t.Label)
 	}
@@ -71,7 +71,7 @@ const (
 // public tells what the public group may do, by the entity's ACL, or by its
 // permissions where the ACL is inherited.
 func (d dataset) public(ctx context.Context, t ops.Target, p synapse.EntityPermissions) (string, error) {
-	acl, err := d.EntityACL(ctx, idOf(t))
+	acl, err := d.EntityACL(ctx, t.Value)
 	switch ops.CodeOf(err) {
 	case "":
 		return granted(acl), nil

@@ -41,7 +41,7 @@ func decertifyUser(s Service) ops.Procedure {
 		},
 		want: func(ops.Values, ops.Target) ops.State { return ops.State{"certified": false} },
 		set: func(ctx context.Context, _ ops.Values, t ops.Target) error {
-			return a.SetCertified(ctx, idOf(t), false)
+			return a.SetCertified(ctx, t.Value, false)
 		},
 		settle: ops.SettleRead,
 	}.procedure()

@@ -39,13 +39,7 @@ func deleteRealm(s Service) ops.Procedure {
 	return ops.Procedure{
 		Targets: listed("realms", "realm"),
 		Plan:    d.plan,
-		Perform: func(ctx context.Context, step *ops.Step) (ops.Done, error) {
-			err := d.DeleteRealm(ctx, idOf(step.Effect.Target))
-			if ops.CodeOf(err) == ops.NotFound {
-				return ops.Done{Outcome: ops.EffectUnchanged, Message: "it was gone already"}, nil
-			}
-			return ops.Done{}, err
-		},
+		Perform: d.perform,
 		Settle: func(ctx context.Context, _ ops.Values, e ops.Effect) (ops.Done, bool, error) {
 			now, err := d.state(ctx, e.Target)
 			return ops.Done{After: now}, err == nil && now["exists"] == false, err
@@ -80,8 +74,26 @@ func (d realmDeletion) plan(ctx context.Context, _ ops.Values, t ops.Target) (op
 	}, nil
 }
 
+// perform deletes the realm. A 404 may mean that it is gone, or that this release
+// of the service has no such call: only reading tells.
+func (d realmDeletion) perform(ctx context.Context, step *ops.Step) (ops.Done, error) {
+	t := step.Effect.Target
+	err := d.DeleteRealm(ctx, t.Value)
+	if ops.CodeOf(err) != ops.NotFound {
+		return ops.Done{}, err
+	}
+	now, readErr := d.state(ctx, t)
+	if readErr != nil {
+		return ops.Done{}, readErr
+	}
+	if now["exists"] == false {
+		return ops.Done{Outcome: ops.EffectUnchanged, After: now, Message: "it was gone already"}, nil
+	}
+	return ops.Done{}, lacking(err, "the deletion of a realm", t)
+}
+
 func (d realmDeletion) state(ctx context.Context, t ops.Target) (ops.State, error) {
-	r, err := d.Realm(ctx, idOf(t))
+	r, err := d.Realm(ctx, t.Value)
 	switch ops.CodeOf(err) {
 	case "":
 		return ops.State{"exists": true, "name": r.Name, "providers": providers(r)}, nil

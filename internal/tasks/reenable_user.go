@@ -45,7 +45,7 @@ func reenableUser(s Service) ops.Procedure {
 		},
 		Perform: func(ctx context.Context, step *ops.Step) (ops.Done, error) {
 			t := step.Effect.Target
-			return ops.Done{}, lacking(a.ResetUserStatus(ctx, idOf(t)), "the reset of a user's status", t)
+			return ops.Done{}, lacking(a.ResetUserStatus(ctx, t.Value), "the reset of a user's status", t)
 		},
 		Notes: func(ops.Values, []ops.Effect) []string {
 			return []string{"Tokens and identity bindings that were dropped when an account was disabled are not restored."}

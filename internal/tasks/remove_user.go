@@ -39,12 +39,12 @@ func removeUser(s Service) ops.Procedure {
 			if err != nil {
 				return nil, err
 			}
-			return redaction(b, idOf(t)), nil
+			return redaction(b, t.Value), nil
 		},
 		want: func(_ ops.Values, t ops.Target) ops.State {
-			return ops.State{"userName": idOf(t), "redacted": true}
+			return ops.State{"userName": t.Value, "redacted": true}
 		},
-		set: func(ctx context.Context, _ ops.Values, t ops.Target) error { return a.RedactUser(ctx, idOf(t)) },
+		set: func(ctx context.Context, _ ops.Values, t ops.Target) error { return a.RedactUser(ctx, t.Value) },
 		// The user name is personal, so the summary leaves it out.
 		say: func(_, _ ops.State, nothing bool) string {
 			if nothing {
@@ -61,7 +61,7 @@ func removeUser(s Service) ops.Procedure {
 		if err != nil {
 			return ops.Effect{}, err
 		}
-		before := redaction(b, idOf(t))
+		before := redaction(b, t.Value)
 		before["actMember"] = b.IsACTMember != nil && *b.IsACTMember
 		e := c.effect(v, t, before)
 		if !e.Nothing {

@@ -42,7 +42,7 @@ func removeUser2FA(s Service) ops.Procedure {
 		},
 		want: func(ops.Values, ops.Target) ops.State { return ops.State{"twoFactorAuthEnabled": false} },
 		set: func(ctx context.Context, _ ops.Values, t ops.Target) error {
-			return lacking(a.DeleteSecondFactor(ctx, idOf(t)), "the deletion of a second factor", t)
+			return lacking(a.DeleteSecondFactor(ctx, t.Value), "the deletion of a second factor", t)
 		},
 		settle: ops.SettleRead,
 	}.procedure()

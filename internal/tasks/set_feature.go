@@ -75,7 +75,7 @@ func setFeature(s Service, pause pause) ops.Procedure {
 }
 
 func (f *featureSwitch) read(ctx context.Context, _ ops.Values, t ops.Target) (ops.State, error) {
-	s, err := f.Feature(ctx, idOf(t))
+	s, err := f.Feature(ctx, t.Value)
 	switch ops.CodeOf(err) {
 	case "":
 		return ops.State{"enabled": s.Enabled}, nil
@@ -86,7 +86,7 @@ func (f *featureSwitch) read(ctx context.Context, _ ops.Values, t ops.Target) (o
 }
 
 func (f *featureSwitch) set(ctx context.Context, v ops.Values, t ops.Target) error {
-	s, err := f.SetFeature(ctx, idOf(t), v.Bool("enabled"))
+	s, err := f.SetFeature(ctx, t.Value, v.Bool("enabled"))
 	if err == nil && s.Enabled != v.Bool("enabled") {
 		err = ops.Errorf(ops.Conflict, "the service accepted the switch of %s but answers that enabled is %t.", t.Label, s.Enabled)
 	}

@@ -25,18 +25,11 @@ func single(id string) func(v ops.Values) []ops.Target {
 	return func(ops.Values) []ops.Target { return []ops.Target{{ID: id, Label: id, Value: id}} }
 }
 
-// idOf returns what follows the slash of a target's ID. The Value is not relied
-// on: an effect that comes from an earlier attempt's plan has none.
-func idOf(t ops.Target) string {
-	_, id, _ := strings.Cut(t.ID, "/")
-	return id
-}
-
 // listOf lists the effects' targets as a list input takes them.
 func listOf(done []ops.Effect) string {
 	list := make([]string, len(done))
 	for i, e := range done {
-		list[i] = idOf(e.Target)
+		list[i] = e.Value
 	}
 	return strings.Join(list, ",")
 }

@@ -3,7 +3,6 @@ package tasks
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -44,11 +43,7 @@ func unquarantineEmail(s Service) ops.Procedure {
 		},
 		Perform: func(ctx context.Context, step *ops.Step) (ops.Done, error) {
 			t := step.Effect.Target
-			email, err := emailOf(step.Values, t)
-			if err != nil {
-				return ops.Done{}, err
-			}
-			err = service.ExpireQuarantine(ctx, email)
+			err := service.ExpireQuarantine(ctx, t.Value)
 			if ops.CodeOf(err) == ops.NotFound {
 				err = refuse("email-quarantined", ops.NotFound, "Check its spelling, and the environment.", "the address %s (%s) was never quarantined.", t.Label, t.ID)
 			}
@@ -67,14 +62,4 @@ func emailTargets(v ops.Values) []ops.Target {
 		targets[i] = ops.Target{ID: fmt.Sprintf("email/%d", i+1), Label: ops.MaskEmail(email), Value: email}
 	}
 	return targets
-}
-
-// emailOf finds a target's address by its place in the list.
-func emailOf(v ops.Values, t ops.Target) (string, error) {
-	list := v.List("emails")
-	n, err := strconv.Atoi(idOf(t))
-	if err != nil || n < 1 || n > len(list) {
-		return "", ops.Errorf(ops.Internal, "%s is not among the %d addresses of the request.", ops.Quote(t.ID), len(list))
-	}
-	return list[n-1], nil
 }

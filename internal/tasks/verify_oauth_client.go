@@ -60,7 +60,7 @@ func verifyOAuthClient(s Service) ops.Procedure {
 }
 
 func (o oauthVerification) read(ctx context.Context, _ ops.Values, t ops.Target) (ops.State, error) {
-	c, err := o.OAuthClient(ctx, idOf(t))
+	c, err := o.OAuthClient(ctx, t.Value)
 	if ops.CodeOf(err) == ops.NotFound {
 		return nil, refuse("oauth-client-exists", ops.NotFound, "Check the ID, and the environment.", "there is no %s.", t.Label)
 	}
@@ -80,7 +80,7 @@ func (o oauthVerification) read(ctx context.Context, _ ops.Values, t ops.Target)
 func (o oauthVerification) perform(ctx context.Context, step *ops.Step) (ops.Done, error) {
 	e := step.Effect
 	etag, _ := e.Before["etag"].(string)
-	c, err := o.SetOAuthClientVerified(ctx, idOf(e.Target), step.Values.Bool("verified"), etag)
+	c, err := o.SetOAuthClientVerified(ctx, e.Value, step.Values.Bool("verified"), etag)
 	if ops.CodeOf(err) == ops.Conflict {
 		return o.afterConflict(ctx, step)
 	}
