@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
@@ -30,7 +31,7 @@ type Verification struct {
 func (s *Store) Verify(ctx context.Context, ref ops.RunRef) (*Verification, error) {
 	v := &verifier{s: s, ref: ref, found: &Verification{Checked: []string{}}}
 	for _, step := range []func(context.Context) (string, error){
-		v.checkStarts, v.checkRequest, v.checkAttempts, v.readResults, v.checkJournal, v.checkEnds, v.checkPlan, v.checkArtifacts,
+		v.list, v.checkStarts, v.checkRequest, v.checkAttempts, v.readResults, v.checkJournal, v.checkEnds, v.checkPlan, v.checkArtifacts,
 	} {
 		held, err := step(ctx)
 		if b, ok := errors.AsType[*brokenError](err); ok {
@@ -68,11 +69,11 @@ type verifier struct {
 	ref   ops.RunRef
 	found *Verification
 
-	request  ops.Digest
-	starts   int
-	attempts map[int]bool
-	newest   int // attempt
-	results  []ops.Result
+	// What is there, by number.
+	starts, attempts, journal, ended []int
+
+	request ops.Digest
+	results []ops.Result
 
 	chain ops.Chain
 	heads map[int64]ops.Digest // at the points that results name; of none, the request's digest
@@ -80,26 +81,63 @@ type verifier struct {
 	plan  ops.Digest
 }
 
-func (v *verifier) checkStarts(ctx context.Context) (string, error) {
-	starts, err := v.s.Starts(ctx, v.ref)
-	if err != nil {
-		return "", err
-	}
-	if len(starts) == 0 {
-		return "", v.s.noRun(v.ref.Run)
-	}
-	v.request, v.starts = starts[0].Request, len(starts)
-	for i, st := range starts {
-		switch {
-		case st.N != i+1:
-			return "", broken("starts/%s is missing or is another start's.", number4(i+1))
-		case st.Run != v.ref.Run || st.Lane != v.ref.Lane:
-			return "", broken("starts/%s belongs to another run.", number4(st.N))
-		case st.Request != v.request:
-			return "", broken("starts/%s names another request than the start before.", number4(st.N))
+// list notes what is there. Results come first and starts last, against the order
+// in which they are written: so a run that goes on meanwhile looks as it did at one
+// moment, and not as if something were missing.
+func (v *verifier) list(ctx context.Context) (string, error) {
+	for _, f := range []struct {
+		into           *[]int
+		folder, suffix string
+		digits         int
+	}{
+		{&v.ended, "results", ".json", 4},
+		{&v.journal, "journal", ".jsonl", 8},
+		{&v.attempts, "attempts", ".json", 4},
+		{&v.starts, "starts", ".json", 4},
+	} {
+		names, err := v.s.driver.List(ctx, runKey(v.ref, f.folder))
+		if err != nil {
+			return "", err
+		}
+		for _, name := range names {
+			n, ok := numberOf(name, f.suffix, f.digits)
+			if _, engine := numberOf(name, ".engine", 4); engine && f.folder == "starts" {
+				continue
+			}
+			if !ok {
+				return "", broken("%s does not belong there.", ops.Quote(f.folder+"/"+name))
+			}
+			*f.into = append(*f.into, n)
 		}
 	}
-	return fmt.Sprintf("starts: %d, all for request %s", len(starts), v.request.Short()), nil
+	return "", nil
+}
+
+func (v *verifier) newest() int { return v.attempts[len(v.attempts)-1] }
+
+func (v *verifier) checkStarts(ctx context.Context) (string, error) {
+	if len(v.starts) == 0 {
+		return "", v.s.noRun(v.ref.Run)
+	}
+	for i, n := range v.starts {
+		if n != i+1 {
+			return "", broken("starts/%s is missing.", number4(i+1))
+		}
+		st, err := mustRead[ops.Start](ctx, v.s, startKey(v.ref, n))
+		if err != nil {
+			return "", err
+		}
+		if i == 0 {
+			v.request = st.Request
+		}
+		switch {
+		case st.N != n || st.Run != v.ref.Run || st.Lane != v.ref.Lane:
+			return "", broken("starts/%s belongs to another start or run.", number4(n))
+		case st.Request != v.request:
+			return "", broken("starts/%s names another request than the first start.", number4(n))
+		}
+	}
+	return fmt.Sprintf("starts: %d, all for request %s", len(v.starts), v.request.Short()), nil
 }
 
 func (v *verifier) checkRequest(ctx context.Context) (string, error) {
@@ -114,13 +152,7 @@ func (v *verifier) checkRequest(ctx context.Context) (string, error) {
 }
 
 func (v *verifier) checkAttempts(ctx context.Context) (string, error) {
-	folder := runKey(v.ref, "attempts")
-	numbers, err := v.numbers(ctx, folder, ".json", 4)
-	if err != nil {
-		return "", err
-	}
-	v.attempts = map[int]bool{}
-	for _, n := range numbers {
+	for _, n := range v.attempts {
 		a, err := mustRead[ops.Attempt](ctx, v.s, attemptKey(v.ref, n))
 		if err != nil {
 			return "", err
@@ -128,41 +160,18 @@ func (v *verifier) checkAttempts(ctx context.Context) (string, error) {
 		if a.N != n {
 			return "", broken("attempts/%s is another attempt's.", number4(n))
 		}
-		if n > v.starts {
+		if n > len(v.starts) {
 			return "", broken("attempts/%s has no start.", number4(n))
 		}
-		v.attempts[n], v.newest = true, n
 	}
-	return fmt.Sprintf("attempts: %d, each was asked for", len(numbers)), nil
-}
-
-// numbers returns the numbers of a folder's documents, ascending. A name that does
-// not belong there is broken.
-func (v *verifier) numbers(ctx context.Context, folder, suffix string, digits int) ([]int, error) {
-	names, err := v.s.driver.List(ctx, folder)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]int, 0, len(names))
-	for _, name := range names {
-		n, ok := numberOf(name, suffix, digits)
-		if !ok {
-			return nil, broken("%s does not belong there.", ops.Quote(folder+"/"+name))
-		}
-		out = append(out, n)
-	}
-	return out, nil
+	return fmt.Sprintf("attempts: %d, each was asked for", len(v.attempts)), nil
 }
 
 // readResults comes before the journal, so that only the points that results name
 // need be kept of it.
 func (v *verifier) readResults(ctx context.Context) (string, error) {
-	numbers, err := v.numbers(ctx, runKey(v.ref, "results"), ".json", 4)
-	if err != nil {
-		return "", err
-	}
 	v.heads = map[int64]ops.Digest{0: v.request}
-	for _, n := range numbers {
+	for _, n := range v.ended {
 		r, err := mustRead[ops.Result](ctx, v.s, resultKey(v.ref, n))
 		if err != nil {
 			return "", err
@@ -170,7 +179,7 @@ func (v *verifier) readResults(ctx context.Context) (string, error) {
 		if r.Attempt != n || r.Run != v.ref.Run {
 			return "", broken("results/%s is of another attempt or run.", number4(n))
 		}
-		if !v.attempts[n] {
+		if !slices.Contains(v.attempts, n) {
 			return "", broken("results/%s has no attempt.", number4(n))
 		}
 		if r.JournalEntries > 0 {
@@ -182,13 +191,9 @@ func (v *verifier) readResults(ctx context.Context) (string, error) {
 }
 
 func (v *verifier) checkJournal(ctx context.Context) (string, error) {
-	numbers, err := v.numbers(ctx, runKey(v.ref, "journal"), ".jsonl", 8)
-	if err != nil {
-		return "", err
-	}
 	v.chain, v.ends = ops.NewChain(v.request), map[int]string{}
 	attempt := 0
-	for i, doc := range numbers {
+	for i, doc := range v.journal {
 		if doc != i+1 {
 			return "", broken("journal/%s is missing.", number8(i+1))
 		}
@@ -197,7 +202,7 @@ func (v *verifier) checkJournal(ctx context.Context) (string, error) {
 			return "", err
 		}
 		err = v.chain.Decode(data, func(e ops.Entry) error {
-			if e.Attempt < attempt || !v.attempts[e.Attempt] {
+			if e.Attempt < attempt || !slices.Contains(v.attempts, e.Attempt) {
 				return broken("entry %d is of attempt %d, which cannot be.", e.Seq, e.Attempt)
 			}
 			attempt = e.Attempt
@@ -209,7 +214,7 @@ func (v *verifier) checkJournal(ctx context.Context) (string, error) {
 		}
 	}
 	v.point(v.chain.Entries, v.chain.Head)
-	return fmt.Sprintf("journal: %d entries in %d documents, one unbroken chain", v.chain.Entries, len(numbers)), nil
+	return fmt.Sprintf("journal: %d entries in %d documents, one unbroken chain", v.chain.Entries, len(v.journal)), nil
 }
 
 // point keeps the head after so many entries, where a result names it.

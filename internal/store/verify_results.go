@@ -25,12 +25,12 @@ func (v *verifier) checkEnds(context.Context) (string, error) {
 		case ended != "" && ended != string(r.Outcome):
 			return "", broken("%s says %s and the journal says that attempt %d ended %s.", at, r.Outcome, r.Attempt, ops.Quote(ended))
 		}
-		if r.Attempt == v.newest && r.JournalEntries != v.chain.Entries {
+		if r.Attempt == v.newest() && r.JournalEntries != v.chain.Entries {
 			return "", broken("the journal goes on after entry %d, where %s ends it.", r.JournalEntries, at)
 		}
 	}
-	if len(v.results) == 0 || v.results[len(v.results)-1].Attempt != v.newest {
-		return fmt.Sprintf("results: %d; attempt %d has none, so nothing tells where the journal must end", len(v.results), v.newest), nil
+	if len(v.results) == 0 || v.results[len(v.results)-1].Attempt != v.newest() {
+		return fmt.Sprintf("results: %d; the newest attempt has none, so nothing tells where the journal must end", len(v.results)), nil
 	}
 	return fmt.Sprintf("results: %d, the journal ends as the last one says", len(v.results)), nil
 }
