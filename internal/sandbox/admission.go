@@ -175,6 +175,9 @@ func acceptable(accept string) bool {
 // ISO-8859-1, as the service does: a client that forgets the charset breaks every
 // letter beyond ASCII.
 func (q *request) decodeCharset() *failure {
+	if len(q.body) == 0 {
+		return failed(http.StatusBadRequest, "Required request body is missing.")
+	}
 	kind, params, err := mime.ParseMediaType(q.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" {
 		return failed(http.StatusUnsupportedMediaType, "Content type '%s' not supported", q.Header.Get("Content-Type"))

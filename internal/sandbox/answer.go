@@ -91,6 +91,9 @@ func (s *Synapse) RoundTrip(req *http.Request) (*http.Response, error) {
 	if a.cut == nothing {
 		return nil, io.ErrUnexpectedEOF
 	}
+	if req.Method == http.MethodHead {
+		a.body = nil
+	}
 	var body io.Reader = bytes.NewReader(a.body)
 	if a.cut == half {
 		body = io.MultiReader(bytes.NewReader(a.body[:len(a.body)/2]), brokenReader{})

@@ -98,7 +98,8 @@ func entityNumber(id string) (int64, error) {
 func entityID(n int64) string { return "syn" + strconv.FormatInt(n, 10) }
 
 // setDataType does not ask whether the entity exists when the caller is an
-// administrator or ACT: a slip in the ID succeeds.
+// administrator or ACT: a slip in the ID succeeds. The ID comes back as it was
+// asked, with or without its prefix.
 func setDataType(q *request) (any, error) {
 	text, _ := q.param("type")
 	kind := synapse.DataType(text)
@@ -120,7 +121,7 @@ func setDataType(q *request) (any, error) {
 	}
 	d := dataType{kind, by, stamp(time.Now())}
 	q.s.state.dataTypes[n] = d
-	return synapse.DataTypeResponse{ObjectID: entityID(n), ObjectType: "ENTITY", DataType: kind, UpdatedBy: d.by, UpdatedOn: d.on}, nil
+	return synapse.DataTypeResponse{ObjectID: q.vars["id"], ObjectType: "ENTITY", DataType: kind, UpdatedBy: d.by, UpdatedOn: d.on}, nil
 }
 
 // visible returns the entity of the path and the entity whose ACL rules it.

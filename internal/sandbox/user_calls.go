@@ -147,7 +147,7 @@ func revokeCertification(q *request) (any, error) {
 	if !u.Certified || u.Record == nil {
 		return nil, failed(http.StatusBadRequest, "The user is not certified.")
 	}
-	q.s.change(id, func(p *patch) { p.set(certified, false); p.revoked = true })
+	q.s.change(id, func(p *patch) { p.set(certified, false); p.revokedAt = time.Now().Unix() })
 	u, _ = q.s.user(id)
 	return u.Record, nil
 }

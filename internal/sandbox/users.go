@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/synapse"
 )
@@ -51,7 +52,7 @@ type PassingRecord struct {
 type patch struct {
 	known, value flags
 	redacted     bool
-	revoked      bool
+	revokedAt    int64 // Unix seconds; 0: not revoked
 	edits        uint32
 }
 
@@ -120,9 +121,9 @@ func (s *Synapse) user(id int64) (User, bool) {
 	u.Emails, u.OpenIDs = slices.Clone(u.Emails), slices.Clone(u.OpenIDs)
 	if u.Record != nil {
 		r := *u.Record
-		r.UserID, r.Certified, r.Revoked = u.ID, u.Certified, r.Revoked || p.revoked
-		if p.revoked {
-			r.RevokedOn = seeded
+		r.UserID, r.Certified = u.ID, u.Certified
+		if p.revokedAt != 0 {
+			r.Revoked, r.RevokedOn = true, stamp(time.Unix(p.revokedAt, 0))
 		}
 		u.Record = &r
 	}
