@@ -7,8 +7,8 @@
 // on the same listener and without a token, over HTTP under /sandbox/: GET, PUT
 // and DELETE faults; GET calls and counts; GET state/users/{id},
 // state/oauth-clients/{id}, state/entities/{id}, state/features/{name},
-// state/quarantine/{email}, state/realms, state/jobs and state/status; PUT
-// state/status; POST reset.
+// state/quarantine/{email}, state/realms, state/jobs, state/status and
+// state/backfills; PUT state/status; POST reset.
 //
 // What is not here: persistence, real credentials, anything that asks the network,
 // and certainty where the service's own sources leave a behaviour open.
