@@ -48,9 +48,9 @@ type Client struct {
 	log    *slog.Logger
 	tokens *tokens
 	pace   *pace
-	kept   *http.Client // for reads and writes that may be resent
-	fresh  *http.Client // for writes that must not
-	traced bool         // the transports report connections
+	kept   http.RoundTripper // for reads and writes that may be resent
+	fresh  http.RoundTripper // for writes that must not
+	traced bool              // the transports report connections
 	wait   func(ctx context.Context, d time.Duration) error
 
 	requests, waited, retries, throttled atomic.Int64
@@ -98,16 +98,13 @@ func New(c Config) (*Client, error) {
 func (c *Client) carryBy(given http.RoundTripper) {
 	if given != nil {
 		_, c.traced = given.(*http.Transport)
-		c.kept = &http.Client{Transport: given, CheckRedirect: noRedirect}
-		c.fresh = c.kept
+		c.kept, c.fresh = given, given
 		return
 	}
 	kept, fresh := newTransport(), newTransport()
 	kept.MaxIdleConnsPerHost = max(c.pace.inFlight(), 1)
 	fresh.DisableKeepAlives = true
-	c.traced = true
-	c.kept = &http.Client{Transport: kept, CheckRedirect: noRedirect}
-	c.fresh = &http.Client{Transport: fresh, CheckRedirect: noRedirect}
+	c.kept, c.fresh, c.traced = kept, fresh, true
 }
 
 // newTransport speaks HTTP/1.1 only. Its time to connect is shorter than any
@@ -125,9 +122,6 @@ func newTransport() *http.Transport {
 		DisableCompression:     true,
 	}
 }
-
-// noRedirect hands redirects to attempt, which knows which may be followed.
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func baseURL(host string) (*url.URL, error) {
 	wrong := func(why string) error {
@@ -170,8 +164,11 @@ func (c *Client) RenewToken(ctx context.Context) error {
 
 // Close closes idle connections. Calls in flight end as usual.
 func (c *Client) Close() {
-	c.kept.CloseIdleConnections()
-	c.fresh.CloseIdleConnections()
+	for _, rt := range []http.RoundTripper{c.kept, c.fresh} {
+		if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
+			t.CloseIdleConnections()
+		}
+	}
 }
 
 // sleep waits for d, or for the end of ctx, whose error it returns.

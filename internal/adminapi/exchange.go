@@ -94,7 +94,7 @@ func (c *Client) carry(req *http.Request, o *order) (answer, error) {
 	if o.class == once {
 		via = c.fresh
 	}
-	resp, err := via.Do(req)
+	resp, err := via.RoundTrip(req)
 	if err != nil {
 		return answer{}, err
 	}
@@ -115,9 +115,6 @@ func (c *Client) carry(req *http.Request, o *order) (answer, error) {
 
 // lost is the fault of a request without a whole answer.
 func (c *Client) lost(ctx context.Context, o *order, err error, reached bool) *fault {
-	if ue, ok := errors.AsType[*url.Error](err); ok {
-		err = ue.Err // its text holds the query
-	}
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
 		reached = false
 	}

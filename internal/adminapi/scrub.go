@@ -15,19 +15,24 @@ const withheld = "[withheld: it looks like a secret]"
 
 var email = regexp.MustCompile(`[A-Za-z0-9._%+'-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)
 
-// show quotes text from outside for a message, made plain.
+// show quotes text from outside for a message: e-mail addresses are masked,
+// invisible and control characters escaped, long texts cut; and a text that holds
+// a token, or something of its shape, is withheld.
 func (c *Client) show(text string) string {
-	if s := c.plain(text); s != withheld {
+	if s := c.escape(text); s != withheld {
 		return `"` + s + `"`
 	}
 	return withheld
 }
 
-// plain makes text safe to show: e-mail addresses are masked, invisible and
-// control characters escaped, long texts cut; and a text that holds a token, or
-// something of its shape, is withheld. It is looked at whole before it is cut, so
-// that no part of a token slips through.
+// plain is show without quotes, for paths and the texts of libraries.
 func (c *Client) plain(text string) string {
+	return strings.ReplaceAll(c.escape(text), `\"`, `"`)
+}
+
+// escape looks at text whole before it cuts, so that no part of a token slips
+// through.
+func (c *Client) escape(text string) string {
 	if ops.LooksSecret(text) || c.tokens.in(text) {
 		return withheld
 	}
