@@ -143,7 +143,7 @@ func (q *request) dispatch(accept string) answer {
 	if f == nil && !acceptable(accept) {
 		f = failed(http.StatusNotAcceptable, "Could not find acceptable representation")
 	}
-	if f == nil && !q.route.noCaller {
+	if f == nil {
 		f = q.caller.hasScopes(q.route.scopes)
 	}
 	if f == nil && q.route.body {

@@ -72,6 +72,8 @@ func TestServiceBasic(t *testing.T) {
 	call(t, s, "", "GET", "/repo/v1/admin/id/generator/export", "", good).want(t, "right pair", 200, "*")
 	call(t, s, "", "GET", "/repo/v1/admin/id/generator/export", "", "Authorization: Basic YTpi").wantError(t, "wrong pair", 401)
 	call(t, s, "", "GET", "/repo/v1/admin/id/generator/export", "", "Authorization: Basic %%%").wantError(t, "undecodable is anonymous", 403)
+	s.SetUser(sandbox.User{ID: "1", Admin: true})
+	call(t, s, "", "GET", "/repo/v1/admin/id/generator/export", "", good).want(t, "no second factor is asked of user 1", 200, "*")
 	r := call(t, s, "", "GET", "/repo/v1/userProfile", "", good)
 	if r.object["ownerId"] != "273950" {
 		t.Errorf("service Basic off its paths: got %s, want the anonymous user", r.body)
@@ -163,8 +165,16 @@ func TestThrottlePerMinute(t *testing.T) {
 		get(sandbox.AdminToken, "/auth/v1/oauth2/client/100001").want(t, "/auth/v1 is not throttled", 200, "*")
 		get("", "/repo/v1/version").want(t, "anonymous is exempt", 200, "*")
 		get(sandbox.UserToken, "/repo/v1/status").want(t, "another caller", 200, "*")
+		s.AddToken("one", "1")
+		for range 601 {
+			get("one", "/repo/v1/status").want(t, "user 1 is exempt", 200, "*")
+		}
 		time.Sleep(time.Minute)
-		get(sandbox.AdminToken, "/repo/v1/status").want(t, "a minute later", 200, "*")
+		for range 600 {
+			get(sandbox.AdminToken, "/repo/v1/status").want(t, "a minute later", 200, "*")
+		}
+		s.Reset()
+		get(sandbox.AdminToken, "/repo/v1/status").want(t, "counters forgotten", 200, "*")
 	})
 }
 

@@ -40,7 +40,7 @@ type token struct {
 type caller struct {
 	id        int64
 	anonymous bool
-	service   bool // by service Basic: user 1, scopes not asked
+	service   bool // by service Basic: user 1, no second factor asked
 	admin     bool
 	act       bool
 	scopes    scope
@@ -142,10 +142,10 @@ func (s *Synapse) mayEnter(c *caller) *failure {
 	return f
 }
 
-// hasScopes checks a route's scopes. Anonymous and service callers pass: they meet
-// the method's own checks.
+// hasScopes checks a route's scopes. Anonymous callers pass: they meet the method's
+// own checks. Service callers hold all there are.
 func (c *caller) hasScopes(want scope) *failure {
-	if c.anonymous || c.service || c.scopes&want == want {
+	if c.anonymous || c.scopes&want == want {
 		return nil
 	}
 	return oauthFailed(http.StatusForbidden, "insufficient_scope", "Request lacks scope(s) required by this service.")

@@ -20,10 +20,10 @@ func realmRoutes() []route {
 	return []route{
 		{method: "POST", pattern: "/repo/v1/admin/realm", scopes: modify, status: http.StatusCreated, isNew: true, body: true, handle: createRealm},
 		{method: "DELETE", pattern: "/repo/v1/admin/realm/{id}", scopes: modify, isNew: true, handle: deleteRealm},
-		{method: "GET", pattern: "/repo/v1/realm/list", isNew: true, noCaller: true, handle: listRealms},
+		{method: "GET", pattern: "/repo/v1/realm/list", isNew: true, handle: listRealms},
 		{method: "GET", pattern: "/repo/v1/realm/principals", scopes: view, isNew: true, handle: ownRealmPrincipals},
-		{method: "GET", pattern: "/repo/v1/realm/{id}", isNew: true, noCaller: true, handle: getRealm},
-		{method: "GET", pattern: "/repo/v1/realm/{id}/principals", isNew: true, noCaller: true, handle: realmPrincipals},
+		{method: "GET", pattern: "/repo/v1/realm/{id}", isNew: true, handle: getRealm},
+		{method: "GET", pattern: "/repo/v1/realm/{id}/principals", isNew: true, handle: realmPrincipals},
 	}
 }
 

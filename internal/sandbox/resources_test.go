@@ -98,6 +98,9 @@ func TestDataType(t *testing.T) {
 	if p := call(t, s, "", "GET", "/repo/v1/entity/syn123/permissions", ""); p.object["isEntityOpenData"] != true || p.object["canDownload"] != true {
 		t.Errorf("permissions of the public: %s", p.body)
 	}
+	if p := call(t, s, "", "GET", "/repo/v1/entity/syn30001/permissions", ""); p.object["canPublicRead"] != true || p.object["canDownload"] != false {
+		t.Errorf("the public may not download what is not open: %s", p.body)
+	}
 	set(sandbox.ACTToken, "syn999999", "OPEN_DATA").want(t, "an unknown entity is stored, no 404", 200, "*")
 	if !s.IsOpenData("syn999999") || s.IsOpenData("syn124") {
 		t.Error("data types: want syn999999 open and syn124 not")
@@ -196,6 +199,9 @@ func TestRealms(t *testing.T) {
 	del := func(id string) reply { return admin(t, s, "DELETE", "/repo/v1/admin/realm/"+id, "") }
 	del("14").want(t, "delete", 200, "")
 	admin(t, s, "GET", "/repo/v1/realm/14", "").wantError(t, "gone", 404)
+	if r := admin(t, s, "POST", "/repo/v1/admin/realm", nih); r.object["id"] != "15" {
+		t.Errorf("an ID is not given twice: %s", r.body)
+	}
 	del("1").wantError(t, "the default realm", 400)
 	del("13").wantError(t, "a realm with users", 500)
 	del("99").want(t, "an unknown realm", 200, "")

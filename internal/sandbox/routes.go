@@ -10,11 +10,10 @@ import (
 // returns what to answer, nil for an empty body, or a *failure.
 type route struct {
 	method, pattern string
-	scopes          scope
+	scopes          scope // 0: the method takes no caller
 	status          int
 	handle          func(*request) (any, error)
 	isNew           bool // not in the service of 2024
-	noCaller        bool // the method takes no caller: scopes are not asked
 	body            bool // the method reads a JSON body
 	parts           []string
 }

@@ -10,8 +10,8 @@ import (
 
 func stackRoutes() []route {
 	return []route{
-		{method: "GET", pattern: "/repo/v1/version", noCaller: true, handle: getVersion},
-		{method: "HEAD", pattern: "/repo/v1/healthcheck", noCaller: true, handle: func(*request) (any, error) { return nil, nil }},
+		{method: "GET", pattern: "/repo/v1/version", handle: getVersion},
+		{method: "HEAD", pattern: "/repo/v1/healthcheck", handle: func(*request) (any, error) { return nil, nil }},
 		{method: "GET", pattern: "/repo/v1/status", scopes: view, handle: getStackStatus},
 		{method: "GET", pattern: "/repo/v1/admin/synapse/status", scopes: view, handle: getStackStatus},
 		{method: "PUT", pattern: "/repo/v1/admin/synapse/status", scopes: view | modify, body: true, handle: putStackStatus},

@@ -96,10 +96,13 @@ func TestCertification(t *testing.T) {
 	}
 	status("999", "?isCertified=false").want(t, "an unknown user is decertified in silence", 204, "")
 	status("3350397", "?isCertified=true").want(t, "certify", 204, "")
-	if u, _ := s.User("3350397"); !u.Certified {
-		t.Error("rroe is not certified")
+	before, _ := sandbox.New(sandbox.Config{}).User("3350397")
+	if u, _ := s.User("3350397"); !u.Certified || u.Etag == before.Etag {
+		t.Errorf("rroe is not certified, or has the old etag: %+v", u)
 	}
 	status("3360001", "?isCertified=true").wantError(t, "a team", 400)
+	status("3360001", "?isCertified=false").want(t, "a team is decertified in silence", 204, "")
+	status("999", "?isCertified=true").wantError(t, "certify an unknown user", 404)
 	status("3350396", "").wantError(t, "no value", 400)
 	status("3350396", "?isCertified=maybe").wantError(t, "no boolean", 400)
 }
