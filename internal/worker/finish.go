@@ -262,7 +262,7 @@ func (a *attempt) undo(ctx context.Context, r *ops.Result, t *tally) error {
 	if err != nil {
 		return fmt.Errorf("writing the list to undo: %w", err)
 	}
-	r.Undo = undo(a.order.values, a.req.Environment, []ops.Effect{{Target: ops.Target{ID: "all", Label: file, Value: "@" + file}, Before: t.done[0].Before, After: t.done[0].After}})
+	r.Undo = undo(a.order.values, a.req.Environment, []ops.Effect{{Target: ops.Target{ID: "all/@" + file, Label: file, Value: "@" + file}, Before: t.done[0].Before, After: t.done[0].After}})
 	return nil
 }
 

@@ -132,3 +132,11 @@ func (w *Worker) Plan(ctx context.Context, req *ops.Request) (*ops.Plan, error) 
 	_, plan, err := o.plan(ctx)
 	return plan, err
 }
+
+// Check asks the guards about req that need no token and no service: what a
+// launcher asks as a courtesy, so that a refusal comes before a run is made. A no
+// is a *ops.Refusal or an *ops.InputErrors.
+func (w *Worker) Check(ctx context.Context, req *ops.Request) error {
+	_, err := w.order(ctx, req)
+	return err
+}

@@ -1,0 +1,191 @@
+// Package cli is the command line: it reads flags, files and the process
+// environment once, joins the packages around the root, and turns outcomes into
+// text and exit codes. It is the only place that wires.
+//
+// What is not here: rules about tasks or runs.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/environments"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/redact"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
+)
+
+// An app is one invocation: the process, the flags every command has, and the
+// masked streams.
+type app struct {
+	p       Process
+	secrets redact.Set
+	out     *redact.Writer // results: one document, or text
+	err     *redact.Writer // everything else
+
+	environment string
+	engine      string
+	config      string
+	store       string
+	format      string
+}
+
+// Main runs the command line args and returns the exit code. When ctx ends, a
+// command that follows leaves; the run goes on.
+func Main(ctx context.Context, args []string, p Process) int {
+	a := &app{p: p}
+	a.out, a.err = a.secrets.Writer(p.Out), a.secrets.Writer(p.Err)
+	defer a.flush()
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	a.report(err)
+	return exitCode(err)
+}
+
+func (a *app) flush() {
+	_ = a.out.Flush()
+	_ = a.err.Flush()
+}
+
+// json tells whether standard output gets exactly one document.
+func (a *app) json() bool { return a.format == "json" }
+
+func (a *app) style() report.Style {
+	return report.Style{Color: a.p.Color && !a.json(), Width: a.p.Width, Local: time.Local}
+}
+
+// report says what went wrong, once, where the command did not.
+func (a *app) report(err error) {
+	if _, reported := errors.AsType[*ended](err); err == nil || reported {
+		return
+	}
+	if errors.Is(err, errLeft) || errors.Is(err, launcherStillRunning) {
+		return
+	}
+	if a.json() {
+		_ = report.ErrorJSON(a.out, errorOutcome(err), err)
+		return
+	}
+	_ = report.Error(a.err, err, a.style())
+}
+
+// say prints a line for people, on standard error: standard output is for results.
+func (a *app) say(format string, args ...any) { fmt.Fprintf(a.err, format+"\n", args...) }
+
+// print writes a result: the document in JSON, or text by the given function.
+func (a *app) print(doc any, text func(w io.Writer) error) error {
+	if a.json() {
+		return report.JSON(a.out, doc)
+	}
+	return text(a.out)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "synops",
+		Short:         "Run operational tasks against Synapse, safely",
+		Long:          "synops runs the operations team's tasks against Synapse: it plans them, asks for confirmation,\njournals every effect, resumes what died and says what was changed.",
+		SilenceErrors: true, SilenceUsage: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkFlags() },
+	}
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &ops.Error{Code: ops.Invalid, Message: err.Error() + ".", Hint: fmt.Sprintf("See %s --help.", cmd.CommandPath())}
+	})
+	f := root.PersistentFlags()
+	f.StringVarP(&a.environment, "environment", "e", "", "environment: dev, prod or sandbox (default: CONTEXT)")
+	f.StringVar(&a.engine, "engine", "", "where the run happens: local or pipeline (default local)")
+	f.StringVar(&a.config, "config", "", "environments file that replaces the built-in one")
+	f.StringVar(&a.store, "store", "", "where documents are kept, such as file:///var/lib/synops (default: the XDG state folder)")
+	f.StringVar(&a.format, "format", "text", "text, or json: exactly one document on standard output")
+	_ = root.RegisterFlagCompletionFunc("environment", a.completeEnvironment)
+	_ = root.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = root.RegisterFlagCompletionFunc("engine", cobra.FixedCompletions([]string{"local", "pipeline"}, cobra.ShellCompDirectiveNoFileComp))
+	root.AddCommand(a.tasksCommand(), a.planCommand(), a.runCommand(), a.followCommand(), a.resumeCommand(), a.settleCommand(),
+		a.cancelCommand(), a.showCommand(), a.verifyCommand(), a.runsCommand(), a.leasesCommand(), a.freezeCommand(), a.unfreezeCommand(),
+		a.sandboxCommand(), a.demoCommand(), a.completionCommand(), a.versionCommand(), a.workCommand(), exitCodesTopic(), variablesTopic())
+	return root
+}
+
+func (a *app) checkFlags() error {
+	if a.format != "text" && a.format != "json" {
+		format := a.format
+		a.format = "text"
+		return &ops.Error{Code: ops.Invalid, Message: "--format " + ops.Quote(format) + " is not known.", Hint: "It is text or json."}
+	}
+	switch a.engine {
+	case "", "local":
+		return nil
+	case "pipeline":
+		return a.pipeline()
+	}
+	return &ops.Error{Code: ops.Invalid, Message: "--engine " + ops.Quote(a.engine) + " is not known.", Hint: "It is local or pipeline."}
+}
+
+// pipeline says what an environment lacks for the pipeline engine, and that this
+// release runs on one machine only.
+func (a *app) pipeline() error {
+	file, err := a.environments()
+	if err != nil {
+		return err
+	}
+	choice, err := file.Choose(ops.EnvironmentName(a.environment), a.processEnvironment())
+	if err != nil {
+		return err
+	}
+	if err := environments.RequirePipeline(choice.Environment); err != nil {
+		return err
+	}
+	return &ops.Error{Code: ops.Invalid, Message: "This release has no pipeline engine.", Hint: "Leave out --engine: the local engine runs on this machine."}
+}
+
+// environments reads the environments file that is in force.
+func (a *app) environments() (*environments.File, error) {
+	path := a.config
+	if path == "" {
+		path = a.p.Getenv(varConfig)
+	}
+	if path == "" {
+		return environments.Embedded()
+	}
+	return environments.Load(path)
+}
+
+func (a *app) processEnvironment() environments.Process {
+	return environments.Process{Context: a.p.Getenv(varContext), Host: a.p.Getenv(varHost), Repository: a.p.Getenv(varRepository)}
+}
+
+// choose settles which environment and host a command is about.
+func (a *app) choose() (*environments.Choice, error) {
+	file, err := a.environments()
+	if err != nil {
+		return nil, err
+	}
+	return file.Choose(ops.EnvironmentName(a.environment), a.processEnvironment())
+}
+
+// version is this binary's: the module's, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return "devel-" + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return "devel"
+}

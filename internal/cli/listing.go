@@ -1,0 +1,243 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/tasks"
+)
+
+func (a *app) tasksCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "tasks", Short: "List the tasks on offer", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c := tasks.Catalog()
+			return a.print(c, func(w io.Writer) error { return report.Tasks(w, c, a.style()) })
+		},
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "show TASK", Short: "Say what a task does, its inputs and how to undo it", Args: needTask, ValidArgsFunction: a.completeTask,
+		RunE: func(_ *cobra.Command, args []string) error {
+			task, err := tasks.Catalog().Task(ops.TaskName(args[0]))
+			if err != nil {
+				return err
+			}
+			return a.print(task, func(w io.Writer) error { return report.Task(w, task, a.style()) })
+		},
+	})
+	return cmd
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("%s takes no arguments, and %s is one.", cmd.CommandPath(), ops.Quote(args[0])), Hint: fmt.Sprintf("See %s --help.", cmd.CommandPath())}
+	}
+	return nil
+}
+
+// runsFilter says which runs are listed.
+type runsFilter struct {
+	task, outcome, requester, since string
+	limit                           int
+}
+
+func (a *app) runsCommand() *cobra.Command {
+	var f runsFilter
+	cmd := &cobra.Command{
+		Use: "runs", Short: "List runs, newest first", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runs(cmd.Context(), f) },
+	}
+	cmd.Flags().StringVar(&f.task, "task", "", "only runs of this task")
+	cmd.Flags().StringVar(&f.outcome, "outcome", "", "only runs that ended so: succeeded, refused, failed, canceled")
+	cmd.Flags().StringVar(&f.requester, "requester", "", "only runs this person asked for")
+	cmd.Flags().StringVar(&f.since, "since", "", "only runs since then: a date, a time (RFC 3339), or an age such as 36h")
+	cmd.Flags().IntVar(&f.limit, "limit", 50, "at most so many")
+	_ = cmd.RegisterFlagCompletionFunc("task", a.completeTask)
+	_ = cmd.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions([]string{"succeeded", "refused", "failed", "canceled"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (a *app) runs(ctx context.Context, f runsFilter) error {
+	since, err := parseSince(f.since, time.Now())
+	if err != nil {
+		return err
+	}
+	if f.outcome != "" {
+		if _, err := ops.ParseOutcome(f.outcome); err != nil {
+			return err
+		}
+	}
+	if f.task != "" {
+		if _, err := tasks.Catalog().Task(ops.TaskName(f.task)); err != nil {
+			return err
+		}
+	}
+	if f.limit < 1 {
+		return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("--limit %d lists nothing.", f.limit), Hint: "Give a positive number."}
+	}
+	if a.environment != "" {
+		file, err := a.environments()
+		if err != nil {
+			return err
+		}
+		if _, err := file.Environment(ops.EnvironmentName(a.environment)); err != nil {
+			return err
+		}
+	}
+	st, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	rows, err := a.collect(ctx, st, f, since)
+	if err != nil {
+		return err
+	}
+	return a.print(rows, func(w io.Writer) error { return report.Runs(w, rows, a.style()) })
+}
+
+// collect walks the index from the newest run back and reads only what passes.
+func (a *app) collect(ctx context.Context, st *store.Store, f runsFilter, since time.Time) ([]report.Row, error) {
+	rows := []report.Row{}
+	for e, err := range st.Index(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if e.Run.Time().Before(since) || len(rows) == f.limit {
+			break
+		}
+		if f.task != "" && e.Run.Task() != ops.TaskName(f.task) || f.requester != "" && e.Requester != f.requester ||
+			a.environment != "" && string(e.Environment) != a.environment {
+			continue
+		}
+		row, err := rowOf(ctx, st, e)
+		if err != nil {
+			return nil, err
+		}
+		if f.outcome == "" || string(row.Outcome) == f.outcome {
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+// rowOf reads just what a row shows: the newest result, if the run has one.
+func rowOf(ctx context.Context, st *store.Store, e ops.IndexEntry) (report.Row, error) {
+	ref := ops.RunRef{Lane: e.Lane, Run: e.Run}
+	row := report.Row{Run: e.Run, Task: e.Run.Task(), Environment: e.Environment, Lane: e.Lane, Requester: e.Requester, Reason: e.Reason, Asked: e.Run.Time()}
+	s, err := st.Status(ctx, ref)
+	if err != nil {
+		return row, err
+	}
+	row.State = s.State()
+	if s.Result != nil && row.State == ops.StateEnded {
+		row.Outcome = s.Result.Outcome
+	}
+	row.Lost = row.State == ops.StateRunning && s.Heartbeat != nil && s.HeartbeatAge > ops.LostAfter
+	return row, nil
+}
+
+// parseSince reads a date, a time or an age.
+func parseSince(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, &ops.Error{Code: ops.Invalid, Message: "--since " + ops.Quote(s) + " is not a time.", Hint: "Write 2026-11-23, 2026-11-23T14:15:00Z or 36h."}
+}
+
+func (a *app) leasesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "leases", Short: "Say which runs hold what", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			st, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			leases, err := st.Leases(cmd.Context())
+			if err != nil {
+				return err
+			}
+			leases = slices.DeleteFunc(leases, func(l ops.Lease) bool { return a.environment != "" && string(l.Environment) != a.environment })
+			if leases == nil {
+				leases = []ops.Lease{}
+			}
+			return a.print(leases, func(w io.Writer) error { return report.Leases(w, leases, a.style()) })
+		},
+	}
+}
+
+func (a *app) freezeCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use: "freeze", Short: "Have every run of an environment refused until unfreeze", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			choice, err := a.choose()
+			if err != nil {
+				return err
+			}
+			if oneLine(reason) == "" {
+				return &ops.Error{Code: ops.Invalid, Message: "No reason was given.", Hint: "Say why with --reason: whoever is refused will read it."}
+			}
+			st, err := a.open(ctx)
+			if err != nil {
+				return err
+			}
+			f, err := st.Freeze(ctx, ops.Freeze{Environment: choice.Environment.Name, By: oneLine(a.p.requester()), Reason: oneLine(reason), At: time.Now().UTC().Truncate(time.Second)})
+			if err != nil {
+				return err
+			}
+			return a.print(f, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%s is frozen since %s by %s: %s\nRuns that are under way go on. Lift it with: synops unfreeze -e %s\n",
+					a.mark(f.Environment), f.At.Format(time.RFC3339), report.Clean(f.By), report.Clean(f.Reason), f.Environment)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why; required")
+	return cmd
+}
+
+func (a *app) unfreezeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "unfreeze", Short: "Lift a freeze", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			choice, err := a.choose()
+			if err != nil {
+				return err
+			}
+			st, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			f, err := st.Unfreeze(cmd.Context(), choice.Environment.Name, oneLine(a.p.requester()), time.Now().UTC().Truncate(time.Second))
+			if err != nil {
+				return err
+			}
+			doc := map[string]any{"environment": choice.Environment.Name, "was_frozen": f != nil}
+			return a.print(doc, func(w io.Writer) error {
+				text := "was not frozen"
+				if f != nil {
+					text = "is free again: " + f.By + "'s freeze is lifted"
+				}
+				_, err := fmt.Fprintf(w, "%s %s.\n", a.mark(choice.Environment.Name), report.Clean(text))
+				return err
+			})
+		},
+	}
+}

@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/environments"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/tasks"
+)
+
+// askFlags are the flags of the commands that ask for a task: plan and run.
+type askFlags struct {
+	reason   string
+	rate     int
+	inFlight int
+	lane     string
+	noHand   bool
+	rateSet  bool
+}
+
+func (f *askFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the record; never personal data")
+	cmd.Flags().IntVar(&f.rate, "rate", 0, "at most so many requests a minute; 0: unlimited, only against this machine")
+	cmd.Flags().IntVar(&f.inFlight, "in-flight", 0, "requests at once; only against this machine")
+	cmd.Flags().StringVar(&f.lane, "lane", "", "lane to prove (canary only)")
+	cmd.Flags().BoolVar(&f.noHand, "no-hand-over", false, "end with this attempt's build (canary only)")
+}
+
+// An asking is a request and all that was worked out on the way to it.
+type asking struct {
+	task    *ops.Task
+	choice  *environments.Choice
+	values  ops.Values
+	request *ops.Request
+}
+
+// ask turns a command line into a request. What is wrong with the inputs comes
+// before what is refused, and all of it before anything is asked or written.
+func (a *app) ask(ctx context.Context, cmd *cobra.Command, f *askFlags, args []string) (*asking, error) {
+	f.rateSet = cmd.Flags().Changed("rate")
+	task, err := tasks.Catalog().Task(ops.TaskName(args[0]))
+	if err != nil {
+		return nil, err
+	}
+	raw, err := a.rawInputs(ctx, task, args[1:])
+	if err != nil {
+		return nil, err
+	}
+	values, err := task.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.check(task); err != nil {
+		return nil, err
+	}
+	choice, err := a.choose()
+	if err != nil {
+		return nil, err
+	}
+	req := &ops.Request{Task: task.Name, TaskVersion: task.Version, Inputs: values.Canonical(), Environment: choice.Environment.Name, Host: choice.Host,
+		Lane: task.Lane, Repository: a.p.Getenv(varRepository), Requester: oneLine(a.p.requester()), Reason: oneLine(f.reason), Synops: version(),
+		Pace: ops.Pace{PerMinute: f.rate, Unlimited: f.rateSet && f.rate == 0, InFlight: f.inFlight}, NoHandOver: f.noHand}
+	if f.lane != "" {
+		req.Lane = ops.Lane(f.lane)
+	}
+	return &asking{task: task, choice: choice, values: values, request: req}, nil
+}
+
+// check refuses flags that make no sense for the task.
+func (f *askFlags) check(task *ops.Task) error {
+	switch {
+	case f.rate < 0 || f.inFlight < 0:
+		return &ops.Error{Code: ops.Invalid, Message: "--rate and --in-flight count requests.", Hint: "Give a positive number."}
+	case (f.lane != "" || f.noHand) && !task.AnyLane:
+		return &ops.Error{Code: ops.Invalid, Message: "--lane and --no-hand-over are for the canary.", Hint: "Leave them out."}
+	case ops.LooksSecret(f.reason):
+		return &ops.Error{Code: ops.Invalid, Message: "--reason looks like it holds an access token or a key.", Hint: "Secrets are never inputs. If this was a real one, revoke it."}
+	}
+	return nil
+}
+
+// keepPlan remembers a plan, so that a run bound to its digest can say what
+// differs. Courtesy only: a failure is nobody's business.
+func (a *app) keepPlan(p *ops.Plan, personal []string) {
+	dir := filepath.Join(a.p.cacheDir(), "plans")
+	data, err := ops.CanonicalJSON(p.Masked(personal))
+	if err != nil || os.MkdirAll(dir, 0o700) != nil {
+		return
+	}
+	_ = os.WriteFile(filepath.Join(dir, p.Digest.Hex()+".json"), data, 0o600)
+	forgetOld(dir, 30*24*time.Hour)
+}
+
+// forgetOld removes plans nobody will approve any more.
+func forgetOld(dir string, age time.Duration) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > age {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+// keptPlan returns the plan of that digest if it was made on this machine.
+func (a *app) keptPlan(d ops.Digest) *ops.Plan {
+	data, err := os.ReadFile(filepath.Join(a.p.cacheDir(), "plans", d.Hex()+".json"))
+	if err != nil {
+		return nil
+	}
+	var p ops.Plan
+	if json.Unmarshal(data, &p) != nil || p.Digest != d {
+		return nil
+	}
+	return &p
+}
+
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// canceled tells whether err is the end of our own context.
+func canceled(err error) bool { return errors.Is(err, context.Canceled) }

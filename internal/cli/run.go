@@ -1,0 +1,256 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	var f askFlags
+	cmd := &cobra.Command{
+		Use: "plan TASK [NAME=VALUE…]", Short: "Say what a task would change, and change nothing",
+		Long:              "plan reads from the service what a task would change and prints it, with the digest that\n\"run --plan\" binds a run to and the answer that --confirm needs. It writes no documents.",
+		Example:           "  synops plan remove-user users=3350396 -e dev\n  synops plan publish-dataset entities=@entities.txt -e dev",
+		Args:              needTask,
+		ValidArgsFunction: a.completeTask,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			asked, err := a.ask(cmd.Context(), cmd, &f, args)
+			if err != nil {
+				return err
+			}
+			return a.plan(cmd.Context(), asked)
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func needTask(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return &ops.Error{Code: ops.Invalid, Message: "No task was named.", Hint: "synops tasks lists all."}
+	}
+	return nil
+}
+
+// plan prints what a request would change.
+func (a *app) plan(ctx context.Context, asked *asking) error {
+	var clients []*adminapi.Client
+	defer closeAll(&clients)
+	p, err := a.worker(asked.choice, nil, &clients).Plan(ctx, asked.request)
+	if err != nil {
+		return err
+	}
+	a.keepPlan(p, asked.task.Personal)
+	return a.print(p, func(w io.Writer) error {
+		return report.Plan(w, report.PlanView{Plan: p, Command: a.runCommandLine(asked)}, a.style())
+	})
+}
+
+func closeAll(clients *[]*adminapi.Client) {
+	for _, c := range *clients {
+		c.Close()
+	}
+}
+
+// runCommandLine is the command that asks for the same, with its inputs as parsed.
+func (a *app) runCommandLine(asked *asking) string {
+	var inputs [][2]string
+	for _, in := range asked.task.Inputs {
+		if asked.values.Has(in.Name) {
+			inputs = append(inputs, [2]string{in.Name, asked.values.Text(in.Name)})
+		}
+	}
+	line := ops.Command(asked.task.Name, asked.request.Environment, inputs...)
+	if asked.request.Reason != "" {
+		line += " --reason " + ops.ShellQuote(asked.request.Reason)
+	} else if asked.choice.Environment.RequireReason && asked.task.Class != ops.Reads {
+		line += " --reason WHY"
+	}
+	return line
+}
+
+// runFlags are the flags of run, and those it shares with resume.
+type runFlags struct {
+	ask     askFlags
+	plan    string
+	confirm string
+	dryRun  bool
+	detach  bool
+	until   time.Duration
+}
+
+func (f *runFlags) registerShared(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.plan, "plan", "", "digest of the plan that was approved: refuse any other")
+	cmd.Flags().StringVar(&f.confirm, "confirm", "", "answer to the plan's challenge")
+	cmd.Flags().BoolVar(&f.detach, "detach", false, "start it and leave")
+	cmd.Flags().DurationVar(&f.until, "until", 0, "leave after so long, with exit code 4, while it goes on (such as 330m)")
+}
+
+// answers turns the flags into what the start document says.
+func (a *app) answers(f *runFlags) (launcher.Answers, error) {
+	ans := launcher.Answers{By: oneLine(a.p.requester()), Confirm: f.confirm}
+	if f.plan != "" {
+		d, err := ops.ParseDigest(f.plan)
+		if err != nil {
+			return ans, err
+		}
+		ans.PlanDigest, ans.Approved = d, a.keptPlan(d)
+	}
+	return ans, nil
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use: "run TASK [NAME=VALUE…]", Short: "Perform a task",
+		Long: "run starts a task and follows it to its end. Ctrl-C leaves; the run goes on, and \"follow\" comes\n" +
+			"back to it. A list input takes values, @FILE (a value on each line), @FILE.csv:COLUMN, or\n@failed:RUN (what failed in an earlier run).",
+		Example:           "  synops run verify-oauth-client client-ids=100001 -e dev\n  synops run remove-user users=3350396 -e dev --confirm jdoe",
+		Args:              needTask,
+		ValidArgsFunction: a.completeTask,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			asked, err := a.ask(cmd.Context(), cmd, &f.ask, args)
+			if err != nil {
+				return err
+			}
+			if f.dryRun {
+				return a.plan(cmd.Context(), asked)
+			}
+			return a.run(cmd.Context(), asked, &f)
+		},
+	}
+	f.ask.register(cmd)
+	f.registerShared(cmd)
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only plan, like the plan command")
+	return cmd
+}
+
+// run starts what was asked for and follows it.
+func (a *app) run(ctx context.Context, asked *asking, f *runFlags) error {
+	answers, err := a.answers(f)
+	if err != nil {
+		return err
+	}
+	st, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	var clients []*adminapi.Client
+	if err := a.worker(asked.choice, st, &clients).Check(ctx, asked.request); err != nil {
+		return err
+	}
+	l, err := a.starter(ctx, st, asked.choice)
+	if err != nil {
+		return err
+	}
+	ref, attached, err := l.Launch(ctx, a.claimKey(), asked.request, answers)
+	if err != nil {
+		return err
+	}
+	a.header(asked.task, asked.request, ref, attached)
+	if f.detach {
+		return a.detached(ref)
+	}
+	return a.follow(ctx, l, ref, follow{until: f.until})
+}
+
+// header says which run this is, before anything else happens.
+func (a *app) header(task *ops.Task, req *ops.Request, ref ops.RunRef, attached bool) {
+	verb := "started"
+	if attached {
+		verb = "already started by this job; attached, nothing was started"
+	}
+	a.say("%s  %s in %s: %s", a.mark(req.Environment), task.Title, req.Host, verb)
+	a.say("run  %s", ref.Run)
+}
+
+// mark names the environment; prod stands out on every line that names it.
+func (a *app) mark(env ops.EnvironmentName) string {
+	if env != "prod" {
+		return string(env)
+	}
+	if a.p.Terminal && a.p.Color {
+		return "\x1b[1;37;41m PROD \x1b[0m"
+	}
+	return "PROD"
+}
+
+// detached says which run goes on without us.
+func (a *app) detached(ref ops.RunRef) error {
+	doc := struct {
+		Run   ops.RunID `json:"run"`
+		State string    `json:"state"`
+	}{ref.Run, "started"}
+	return a.print(doc, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "It goes on. Come back with: synops follow %s\n", ref.Run)
+		return err
+	})
+}
+
+// follow says how a command follows a run.
+type follow struct {
+	until time.Duration
+	from  int // attempt to begin with
+}
+
+// follow prints a run's log until it ends, then its report.
+func (a *app) follow(ctx context.Context, l *launcher.Launcher, ref ops.RunRef, f follow) error {
+	bar := newProgress(a, ref)
+	how := launcher.Follow{Log: bar, Progress: bar.heartbeat, From: f.from,
+		Attempt: func(n int, lost bool) {
+			if lost {
+				a.say("-- attempt %d ended without a word; attempt %d goes on --", n-1, n)
+			} else {
+				a.say("-- attempt %d goes on --", n)
+			}
+		}}
+	if f.until > 0 {
+		how.Until = time.Now().Add(f.until)
+	}
+	r, err := l.Follow(ctx, ref, how)
+	bar.clear()
+	return a.ended(ref, r, err)
+}
+
+// ended reports how following a run ended.
+func (a *app) ended(ref ops.RunRef, r *ops.Result, err error) error {
+	switch {
+	case err == nil:
+		if err := a.print(r, func(w io.Writer) error { return report.Result(w, r, a.style()) }); err != nil {
+			return err
+		}
+		return &ended{r}
+	case errors.Is(err, launcher.ErrLost):
+		return &ops.Error{Code: ops.Unavailable, Err: err, Message: fmt.Sprintf("The worker of %s is gone and left no result.", ref.Run),
+			Hint: fmt.Sprintf("What it did is journaled: synops resume %s", ref.Run)}
+	case errors.Is(err, launcher.ErrStillRunning), canceled(err):
+		left := errLeft
+		if printErr := a.left(ref); printErr != nil {
+			return printErr
+		}
+		return left
+	}
+	return err
+}
+
+// left says that the run goes on and how to come back.
+func (a *app) left(ref ops.RunRef) error {
+	doc := struct {
+		Run   ops.RunID `json:"run"`
+		State string    `json:"state"`
+	}{ref.Run, "running"}
+	return a.print(doc, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "The run goes on without you.\n  come back  synops follow %s\n  stop it    synops cancel %s\n", ref.Run, ref.Run)
+		return err
+	})
+}

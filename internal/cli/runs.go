@@ -1,0 +1,329 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/environments"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store"
+)
+
+// a run that is there: its store, its place, and a launcher to look at it.
+type existing struct {
+	st  *store.Store
+	ref ops.RunRef
+	l   *launcher.Launcher
+}
+
+// find opens the store and finds the run that is named.
+func (a *app) find(ctx context.Context, run string) (*existing, error) {
+	id, err := ops.ParseRunID(run)
+	if err != nil {
+		return nil, err
+	}
+	st, err := a.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := st.Find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &existing{st: st, ref: ref, l: a.launcher(st, nil, nil)}, nil
+}
+
+// findToStart also settles the run's environment, and refuses one that the process
+// is not for: starting an attempt is as serious as starting the run.
+func (a *app) findToStart(ctx context.Context, run string) (*existing, *ops.RunStatus, error) {
+	x, err := a.find(ctx, run)
+	if err != nil {
+		return nil, nil, err
+	}
+	status, err := x.st.Status(ctx, x.ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	choice, err := a.chooseFor(status.Request)
+	if err != nil {
+		return nil, nil, err
+	}
+	if x.l, err = a.starter(ctx, x.st, choice); err != nil {
+		return nil, nil, err
+	}
+	return x, status, nil
+}
+
+// chooseFor settles environment and host of an existing request: its own, and
+// nothing that the process environment contradicts.
+func (a *app) chooseFor(req *ops.Request) (*environments.Choice, error) {
+	file, err := a.environments()
+	if err != nil {
+		return nil, err
+	}
+	name := ops.EnvironmentName(a.environment)
+	if name == "" {
+		name = req.Environment
+	}
+	if name != req.Environment {
+		return nil, ops.Refuse("environment-context", "Leave out -e, or name the run's own environment.", "the run is in %s and -e says %s.", req.Environment, ops.Quote(string(name)))
+	}
+	p := a.processEnvironment()
+	if p.Host == "" {
+		p.Host = req.Host
+	}
+	choice, err := file.Choose(name, p)
+	if err == nil && choice.Host != req.Host {
+		return nil, ops.Refuse("environment-host", "Unset SYNAPSE_HOST, or set it to the run's own host.", "the run is for %s and SYNAPSE_HOST says %s.", req.Host, choice.Host)
+	}
+	return choice, err
+}
+
+func oneRun(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("%s takes one run ID.", cmd.CommandPath()), Hint: "synops runs lists them."}
+	}
+	return nil
+}
+
+func (a *app) followCommand() *cobra.Command {
+	var until time.Duration
+	cmd := &cobra.Command{
+		Use: "follow RUN", Short: "Print a run's log from the first line until it ends", Args: oneRun, ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			x, err := a.find(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.follow(cmd.Context(), x.l, x.ref, follow{until: until})
+		},
+	}
+	cmd.Flags().DurationVar(&until, "until", 0, "leave after so long, with exit code 4, while it goes on (such as 330m)")
+	return cmd
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	var f runFlags
+	var force bool
+	var settle []string
+	cmd := &cobra.Command{
+		Use: "resume RUN", Short: "Go on with a run that failed or whose worker died",
+		Long: "resume starts the next attempt of a run: what is journaled as done is not done again, and what\n" +
+			"was begun without a word of how it ended is settled first. It attaches to a run that is running\nand prints the result of one that ended for good.",
+		Args: oneRun, ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.again(cmd.Context(), args[0], &f, settle, force, (*launcher.Launcher).Resume)
+		},
+	}
+	f.registerShared(cmd)
+	settleFlags(cmd, &settle, &force)
+	return cmd
+}
+
+func settleFlags(cmd *cobra.Command, settle *[]string, force *bool) {
+	cmd.Flags().StringArrayVar(settle, "settle", nil, "what became of an effect that nothing can tell: EFFECT=done or EFFECT=not-done")
+	cmd.Flags().BoolVar(force, "force", false, "kill a worker that is still there first")
+}
+
+func (a *app) settleCommand() *cobra.Command {
+	var f runFlags
+	var force bool
+	var settle []string
+	cmd := &cobra.Command{
+		Use: "settle RUN", Short: "Finish the clean-up of a run that was canceled or lost; begin nothing new",
+		Args: oneRun, ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.again(cmd.Context(), args[0], &f, settle, force, (*launcher.Launcher).Settle)
+		},
+	}
+	cmd.Flags().BoolVar(&f.detach, "detach", false, "start it and leave")
+	cmd.Flags().DurationVar(&f.until, "until", 0, "leave after so long, with exit code 4")
+	settleFlags(cmd, &settle, &force)
+	return cmd
+}
+
+// again starts the next attempt of a run in the given way and follows it.
+func (a *app) again(ctx context.Context, run string, f *runFlags, settle []string, force bool,
+	start func(*launcher.Launcher, context.Context, ops.RunRef, launcher.Answers, bool) (bool, error)) error {
+	answers, err := a.answers(f)
+	if err != nil {
+		return err
+	}
+	if answers.Settle, err = settlements(settle); err != nil {
+		return err
+	}
+	x, status, err := a.findToStart(ctx, run)
+	if err != nil {
+		return err
+	}
+	started, err := start(x.l, ctx, x.ref, answers, force)
+	if err != nil {
+		return err
+	}
+	from := len(status.Starts)
+	switch {
+	case started:
+		starts, err := x.st.Starts(ctx, x.ref)
+		if err != nil {
+			return err
+		}
+		from = starts[len(starts)-1].N
+		a.say("%s  %s goes on with attempt %d", a.mark(status.Request.Environment), x.ref.Run, from)
+	case status.State() == ops.StateEnded:
+		a.say("%s ended already; this is how. Nothing was started.", x.ref.Run)
+	default:
+		a.say("%s is running; attached, nothing was started.", x.ref.Run)
+	}
+	if f.detach {
+		return a.detached(x.ref)
+	}
+	return a.follow(ctx, x.l, x.ref, follow{until: f.until, from: from})
+}
+
+// settlements reads --settle flags.
+func settlements(flags []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	for _, flag := range flags {
+		i := strings.LastIndexByte(flag, '=')
+		if i <= 0 || flag[i+1:] != "done" && flag[i+1:] != "not-done" {
+			return nil, &ops.Error{Code: ops.Invalid, Message: "--settle " + ops.Quote(flag) + " is not EFFECT=done or EFFECT=not-done.", Hint: "The result names the effect, such as job/1=done."}
+		}
+		out[flag[:i]] = flag[i+1:] == "done"
+	}
+	return out, nil
+}
+
+func (a *app) cancelCommand() *cobra.Command {
+	var reason string
+	var grace time.Duration
+	var detach bool
+	cmd := &cobra.Command{
+		Use: "cancel RUN", Short: "End a run: what is in hand is settled, nothing further begins",
+		Long: "cancel writes a marker that no start, resume or new effect passes. Then it waits for the worker to\n" +
+			"end the run; a worker that does not within --grace is killed, and another settles what it left.\nThe exit code is 0 once the cancel is durable and the run has ended.",
+		Args: oneRun, ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.cancel(cmd.Context(), args[0], oneLine(reason), grace, detach)
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	cmd.Flags().DurationVar(&grace, "grace", time.Minute, "how long the worker gets to end by itself")
+	cmd.Flags().BoolVar(&detach, "detach", false, "leave once the cancel is durable")
+	return cmd
+}
+
+func (a *app) cancel(ctx context.Context, run, reason string, grace time.Duration, detach bool) error {
+	x, status, err := a.findToStart(ctx, run)
+	if err != nil {
+		if x, err = a.find(ctx, run); err != nil {
+			return err
+		}
+		detach = true // whoever cannot start a worker may still say that it must end
+	}
+	asked, err := x.l.Cancel(ctx, x.ref, oneLine(a.p.requester()), reason)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !asked:
+		a.say("%s ended already; nothing to cancel.", x.ref.Run)
+	case detach:
+		a.say("The cancel is durable: no new effect begins. See it end with: synops follow %s", x.ref.Run)
+		return a.print(map[string]any{"run": x.ref.Run, "state": "canceling"}, func(io.Writer) error { return nil })
+	default:
+		a.say("The cancel is durable: no new effect begins. Waiting for the worker to end what it has in hand.")
+	}
+	from := 1
+	if status != nil {
+		from = len(status.Starts)
+	}
+	r, err := x.l.End(ctx, x.ref, launcher.Answers{By: oneLine(a.p.requester())}, grace, launcher.Follow{Log: a.err, From: from})
+	if err := a.ended(x.ref, r, err); exitCode(err) != exitCanceled {
+		return err
+	}
+	return nil
+}
+
+func (a *app) showCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "show RUN", Short: "Say how a run is, or how it ended", Args: oneRun, ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			x, err := a.find(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			v, err := x.l.Look(cmd.Context(), x.ref)
+			if err != nil {
+				return err
+			}
+			return a.show(v)
+		},
+	}
+}
+
+// show prints a run's state; of one that ended, its result.
+func (a *app) show(v *launcher.View) error {
+	if v.State() == ops.StateEnded {
+		return a.print(v.Result, func(w io.Writer) error { return report.Result(w, v.Result, a.style()) })
+	}
+	doc := struct {
+		Run         ops.RunID           `json:"run"`
+		Task        ops.TaskName        `json:"task"`
+		Environment ops.EnvironmentName `json:"environment"`
+		State       ops.RunState        `json:"state"`
+		Lost        bool                `json:"lost"`
+		Engine      ops.Liveness        `json:"engine"`
+		Requester   string              `json:"requester"`
+		Attempt     int                 `json:"attempt"`
+		Heartbeat   *ops.Heartbeat      `json:"heartbeat,omitempty"`
+		Cancel      *ops.CancelMarker   `json:"cancel,omitempty"`
+	}{v.Run, v.Request.Task, v.Request.Environment, v.State(), v.Lost(), v.Live, v.Request.Requester, len(v.Starts), v.Heartbeat, v.Cancel}
+	return a.print(doc, func(w io.Writer) error {
+		if err := report.Status(w, v.RunStatus, a.style()); err != nil {
+			return err
+		}
+		if v.Lost() {
+			_, err := fmt.Fprintf(w, "Nobody works on it any more. Go on with: synops resume %s\n", v.Run)
+			return err
+		}
+		_, err := fmt.Fprintf(w, "follow it  synops follow %s\n", v.Run)
+		return err
+	})
+}
+
+func (a *app) verifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "verify RUN", Short: "Check that a run's documents are as they were written",
+		Long: "verify reads all documents of a run, asks no service, and names the first that was changed, left\nout, put elsewhere or cut. Exit code 1 when one was.",
+		Args: oneRun, ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			x, err := a.find(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			v, err := x.st.Verify(cmd.Context(), x.ref)
+			if err != nil {
+				return err
+			}
+			if v.Broken != "" {
+				return &ops.Error{Code: ops.Conflict, Message: fmt.Sprintf("%s is broken: %s", x.ref.Run, v.Broken), Hint: "Its report cannot be relied on beyond that place; ask who had access to the store."}
+			}
+			doc := struct {
+				Run     ops.RunID `json:"run"`
+				Intact  bool      `json:"intact"`
+				Checked []string  `json:"checked"`
+			}{x.ref.Run, true, v.Checked}
+			return a.print(doc, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%s is intact: %d documents checked.\n", x.ref.Run, len(v.Checked))
+				return err
+			})
+		},
+	}
+}

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
+)
+
+// sandboxFlags say how the sandbox is filled and where it listens.
+type sandboxFlags struct {
+	address string
+	second  string
+	config  sandbox.Config
+}
+
+func (a *app) sandboxCommand() *cobra.Command {
+	var f sandboxFlags
+	cmd := &cobra.Command{
+		Use: "sandbox", Short: "Serve an in-memory Synapse on this machine, to try and rehearse",
+		Long: "sandbox serves a Synapse that lives in memory until Ctrl-C: users, OAuth clients, entities, realms,\n" +
+			"features and the service's oddities. A second stack (--second) shows what a wrong environment does.\nFaults are set over HTTP: PUT /sandbox/faults.",
+		Example: "  synops sandbox &\n  export SYNAPSE_ADMIN_PAT=" + sandbox.AdminToken + "\n  synops plan remove-user users=3350396 -e sandbox",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.sandbox(cmd.Context(), &f) },
+	}
+	cmd.Flags().StringVar(&f.address, "listen", "127.0.0.1:8544", "loopback address to listen on")
+	cmd.Flags().StringVar(&f.second, "second", "", "loopback address of a second stack")
+	cmd.Flags().IntVar(&f.config.Users, "users", 0, "users beyond the seed (default 1000)")
+	cmd.Flags().IntVar(&f.config.Clients, "clients", 0, "OAuth clients beyond the seed (default 100)")
+	cmd.Flags().IntVar(&f.config.Entities, "entities", 0, "entities beyond the seed (default 1000)")
+	cmd.Flags().BoolVar(&f.config.NoThrottle, "no-throttle", false, "leave out the limits of 3 at once and 600 a minute")
+	return cmd
+}
+
+func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
+	first, second := sandbox.NewPair(f.config)
+	l, err := listenLoopback(f.address)
+	if err != nil {
+		return err
+	}
+	a.say("%s\nlistening on http://%s", first.Describe(), l.Addr())
+	if f.second == "" {
+		return served(first.Serve(ctx, l))
+	}
+	l2, err := listenLoopback(f.second)
+	if err != nil {
+		return err
+	}
+	a.say("second stack on http://%s", l2.Addr())
+	go func() { _ = second.Serve(ctx, l2) }()
+	return served(first.Serve(ctx, l))
+}
+
+// served: a sandbox that was told to end ended well.
+func served(err error) error {
+	if canceled(err) {
+		return nil
+	}
+	return err
+}
+
+// listenLoopback refuses any address that another machine could reach.
+func listenLoopback(address string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || !ops.Loopback("http://"+net.JoinHostPort(host, "1")) {
+		return nil, &ops.Error{Code: ops.Invalid, Message: ops.Quote(address) + " is not a loopback address.", Hint: "Write 127.0.0.1:8544, or port 0 for any free one."}
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, &ops.Error{Code: ops.Unavailable, Err: err, Message: fmt.Sprintf("cannot listen on %s.", address), Hint: "Is another sandbox there already? Choose another with --listen."}
+	}
+	return l, nil
+}

@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"time"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/engine/local"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/environments"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/secret"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/tasks"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/worker"
+)
+
+var launcherStillRunning = launcher.ErrStillRunning
+
+// open opens the store that --store names, or the XDG state folder.
+func (a *app) open(ctx context.Context) (*store.Store, error) {
+	place := a.store
+	if place == "" {
+		place = a.p.stateDir()
+	}
+	return store.Open(ctx, place)
+}
+
+// tokenSource is where the environment's token comes from on this machine.
+func (a *app) tokenSource(env *ops.Environment) (secret.Source, error) {
+	text := a.p.Getenv(varTokenSource)
+	switch {
+	case text != "": // a worker: its launcher says
+	case env.TokenSource != "":
+		text = env.TokenSource
+	default:
+		text = "env:SYNAPSE_ADMIN_PAT"
+	}
+	return secret.ParseSource(text)
+}
+
+// tokens returns a function that reads the token anew at each call, having it
+// masked in every stream before anybody can print it.
+func (a *app) tokens(env *ops.Environment) (func(context.Context) (string, error), error) {
+	src, err := a.tokenSource(env)
+	if err != nil {
+		return nil, err
+	}
+	reader := &secret.Reader{Getenv: a.p.Getenv, OpenFD: a.p.OpenFD}
+	return func(ctx context.Context) (string, error) {
+		s, err := reader.Read(ctx, src)
+		if err != nil {
+			return "", err
+		}
+		if err := a.secrets.Add(s.Reveal()); err != nil {
+			return "", fmt.Errorf("masking the token of %s: %w", src, err)
+		}
+		return s.Reveal(), nil
+	}, nil
+}
+
+// bind reads the token and ties the request's task to its host.
+func (a *app) bind(env *ops.Environment, used *[]*adminapi.Client) func(context.Context, *ops.Request) (*worker.Bound, error) {
+	return func(ctx context.Context, req *ops.Request) (*worker.Bound, error) {
+		token, err := a.tokens(env)
+		if err != nil {
+			return nil, err
+		}
+		first, err := token(ctx) // a missing token is refused before anything is asked
+		if err != nil {
+			return nil, err
+		}
+		c, err := adminapi.New(adminapi.Config{Host: req.Host, Pace: req.Pace, UserAgent: "synops/" + version(), Token: onceThen(first, token)})
+		if err != nil {
+			return nil, err
+		}
+		*used = append(*used, c)
+		procedure, err := tasks.Bind(req.Task, c)
+		if err != nil {
+			return nil, err
+		}
+		return &worker.Bound{Service: service{c}, Procedure: procedure, InFlight: c.InFlight}, nil
+	}
+}
+
+// onceThen gives the token that was already read, and reads anew from then on.
+func onceThen(first string, again func(context.Context) (string, error)) func(context.Context) (string, error) {
+	given := make(chan string, 1)
+	given <- first
+	return func(ctx context.Context) (string, error) {
+		select {
+		case t := <-given:
+			return t, nil
+		default:
+			return again(ctx)
+		}
+	}
+}
+
+// service is the API client as the worker's guards see it.
+type service struct{ c *adminapi.Client }
+
+func (s service) Instance(ctx context.Context) (string, string, error) {
+	v, err := s.c.Version(ctx)
+	return v.Version, v.StackInstance, err
+}
+
+func (s service) Administrator(ctx context.Context) error { return s.c.Administrator(ctx) }
+
+func (s service) Status(ctx context.Context) (string, string, error) {
+	st, err := s.c.StackStatus(ctx)
+	return st.Status, st.CurrentMessage, err
+}
+
+// worker returns a worker for the chosen environment. st is nil for one that only
+// plans. The clients it opens are appended to used.
+func (a *app) worker(choice *environments.Choice, st *store.Store, used *[]*adminapi.Client) *worker.Worker {
+	c := worker.Config{
+		Catalog: tasks.Catalog(), Environment: choice.Environment, Host: choice.Host, Repository: a.p.Getenv(varRepository), Synops: version(),
+		Pure:       func(name ops.TaskName) (ops.Procedure, error) { return tasks.Bind(name, nil) },
+		Open:       a.bind(choice.Environment, used),
+		Attempt:    ops.Attempt{Host: a.p.Host, Process: local.Process(os.Getpid())},
+		Out:        a.out,
+		CancelPoll: 250 * time.Millisecond,
+	}
+	if st != nil {
+		c.Documents = st
+		c.Gone = a.launcher(st, choice, nil).Gone
+	}
+	return worker.New(c)
+}
+
+// launcher returns the seat that starts and follows runs in st. token is handed to
+// the workers it starts; nil where none is started or the worker reads its own.
+func (a *app) launcher(st *store.Store, choice *environments.Choice, token []byte) *launcher.Launcher {
+	c := local.Config{Command: a.p.Command, Store: st.URL(), LogFile: st.LogFile, Host: a.p.Host, Token: token}
+	if choice != nil {
+		own := []string{varContext + "=" + string(choice.Environment.Name), varHost + "=" + choice.Host}
+		if config := a.configPath(); config != "" {
+			own = append(own, varConfig+"="+config)
+		}
+		if token != nil {
+			own = append(own, varTokenSource+"=pipe:3")
+		}
+		c.Env = a.p.environ(own...)
+	}
+	return &launcher.Launcher{Documents: st, Engine: local.New(c)}
+}
+
+// starter returns a launcher that can start workers: a token in our environment is
+// handed to them over a pipe, any other source they read themselves.
+func (a *app) starter(ctx context.Context, st *store.Store, choice *environments.Choice) (*launcher.Launcher, error) {
+	src, err := a.tokenSource(choice.Environment)
+	if err != nil {
+		return nil, err
+	}
+	if src.Scheme != "env" {
+		return a.launcher(st, choice, nil), nil
+	}
+	read, err := a.tokens(choice.Environment)
+	if err != nil {
+		return nil, err
+	}
+	token, err := read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.launcher(st, choice, []byte(token)), nil
+}
+
+func (a *app) configPath() string {
+	path := a.config
+	if path == "" {
+		path = a.p.Getenv(varConfig)
+	}
+	return absolute(path)
+}
+
+// claimKey names this asking: the same job of the same workflow run always the
+// same, on a laptop never twice.
+func (a *app) claimKey() string {
+	run := a.p.Getenv("GITHUB_RUN_ID")
+	if run == "" {
+		b := make([]byte, 16)
+		_, _ = rand.Read(b) // never fails; see crypto/rand
+		return hex.EncodeToString(b)
+	}
+	parts := []string{a.p.Getenv("GITHUB_REPOSITORY_ID"), run, a.p.Getenv("GITHUB_JOB"), a.p.Getenv("SYNOPS_CALL")}
+	return ops.DigestOf(fmt.Appendf(nil, "%q", parts)).Hex()[:32]
+}

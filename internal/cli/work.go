@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/worker"
+)
+
+// workCommand is what engines start. Its argument vector names the run and
+// nothing else of it: everything is read from the documents.
+func (a *app) workCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "work RUN", Short: "Perform the newest attempt of a run in this process", Args: oneRun, Hidden: true,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.work(cmd.Context(), args[0]) },
+	}
+}
+
+func (a *app) work(ctx context.Context, run string) error {
+	defer a.flush()
+	id, err := ops.ParseRunID(run)
+	if err != nil {
+		return err
+	}
+	st, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	ref, err := st.Find(ctx, id)
+	if err != nil {
+		return err
+	}
+	choice, err := a.choose()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	var clients []*adminapi.Client
+	defer closeAll(&clients)
+	r, err := a.worker(choice, st, &clients).Work(ctx, ref)
+	switch {
+	case errors.Is(err, worker.ErrDuplicate):
+		return nil // the other one does the work
+	case errors.Is(err, worker.ErrFenced), errors.Is(err, worker.ErrStopped):
+		return &ops.Error{Code: ops.Unavailable, Err: err, Message: err.Error() + "."}
+	case err != nil:
+		return err
+	}
+	a.tellStats(clients, time.Since(began))
+	return &ended{r}
+}
+
+// tellStats says what the run cost, for whoever wonders where the time went.
+func (a *app) tellStats(clients []*adminapi.Client, took time.Duration) {
+	for _, c := range clients {
+		s := c.Stats()
+		fmt.Fprintf(a.out, "%s  %d requests, %v waiting for them, %v in all\n", time.Now().UTC().Format("15:04:05Z"), s.Requests,
+			s.Waited.Round(time.Millisecond), took.Round(time.Millisecond))
+	}
+}
