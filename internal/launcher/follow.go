@@ -29,6 +29,7 @@ type Follow struct {
 
 const (
 	lookEvery     = 500 * time.Millisecond // between questions to the engine, at least
+	goneFor       = time.Second
 	progressEvery = 500 * time.Millisecond
 )
 
@@ -42,6 +43,7 @@ type follower struct {
 	looked time.Time
 	beat   time.Time
 	state  ops.Liveness
+	gone   time.Time // when the worker was first seen gone without a result
 }
 
 // Follow prints a run's log, attempt after attempt, and returns its result once
@@ -151,6 +153,15 @@ func (fw *follower) alive(ctx context.Context) error {
 		}
 	}
 	if v.Live != ops.Gone {
+		fw.gone = time.Time{}
+		return nil
+	}
+	// Between an engine's answer and the document of it, a run looks like one that
+	// nobody works on: only what lasts is lost.
+	if fw.gone.IsZero() {
+		fw.gone = time.Now()
+	}
+	if time.Since(fw.gone) < goneFor {
 		return nil
 	}
 	if r, err := fw.l.Documents.Result(ctx, fw.ref, fw.n); err != nil || r != nil {
