@@ -146,7 +146,6 @@ func (w *Writer) note(s span) {
 		}
 		return
 	}
-	s.begin = max(s.begin, w.base) // a beginning may have been flushed
 	for n := len(w.found); n > 0 && w.found[n-1].end > s.begin; n = len(w.found) {
 		s.begin = min(s.begin, w.found[n-1].begin)
 		s.end = max(s.end, w.found[n-1].end)
@@ -164,7 +163,7 @@ func (w *Writer) settle(to int64) error {
 		switch {
 		case at < w.until:
 			at = min(w.until, to)
-		case len(w.found) > 0 && w.found[0].begin <= at:
+		case len(w.found) > 0 && w.found[0].begin <= at: // before it: its beginning was flushed
 			w.out = append(w.out, Mark...)
 			w.until = w.found[0].end
 			w.found = w.found[1:]

@@ -204,6 +204,23 @@ func TestWriter_AddAfterFlush(t *testing.T) {
 	}
 }
 
+func TestWriter_AddWhatWasFlushed(t *testing.T) {
+	var out strings.Builder
+	s := set(t, "hunter2222-and-more")
+	w := s.Writer(&out)
+	mustWrite(t, w, "hunter2222")
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Add("hunter2222"); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, w, " hunter2222.")
+	if got, want := out.String(), "hunter2222 [redacted]."; got != want {
+		t.Errorf("wrote %q, want %q", got, want)
+	}
+}
+
 type failing struct{ after int }
 
 var errFull = errors.New("disk full")
