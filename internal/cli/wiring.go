@@ -119,6 +119,7 @@ func (s service) Status(ctx context.Context) (string, string, error) {
 // worker returns a worker for the chosen environment. st is nil for one that only
 // plans. The clients it opens are appended to used.
 func (a *app) worker(choice *environments.Choice, st *store.Store, used *[]*adminapi.Client) *worker.Worker {
+	began := time.Now()
 	c := worker.Config{
 		Catalog: tasks.Catalog(), Environment: choice.Environment, Host: choice.Host, Repository: a.p.Getenv(varRepository), Synops: version(),
 		Pure:       func(name ops.TaskName) (ops.Procedure, error) { return tasks.Bind(name, nil) },
@@ -126,12 +127,24 @@ func (a *app) worker(choice *environments.Choice, st *store.Store, used *[]*admi
 		Attempt:    ops.Attempt{Host: a.p.Host, Process: local.Process(os.Getpid())},
 		Out:        a.out,
 		CancelPoll: 250 * time.Millisecond,
+		Cost:       func() string { return cost(*used, time.Since(began)) },
 	}
 	if st != nil {
 		c.Documents = st
 		c.Gone = a.launcher(st, choice, nil).Gone
 	}
 	return worker.New(c)
+}
+
+// cost says what the calls of a run cost, for whoever wonders where the time went.
+func cost(clients []*adminapi.Client, took time.Duration) string {
+	var requests int64
+	var waited time.Duration
+	for _, c := range clients {
+		s := c.Stats()
+		requests, waited = requests+s.Requests, waited+s.Waited
+	}
+	return fmt.Sprintf("%d requests, %v waiting for them, %v in all", requests, waited.Round(time.Millisecond), took.Round(time.Millisecond))
 }
 
 // launcher returns the seat that starts and follows runs in st. token is handed to

@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +38,6 @@ func (a *app) work(ctx context.Context, run string) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
 	var clients []*adminapi.Client
 	defer closeAll(&clients)
 	r, err := a.worker(choice, st, &clients).Work(ctx, ref)
@@ -52,15 +49,5 @@ func (a *app) work(ctx context.Context, run string) error {
 	case err != nil:
 		return err
 	}
-	a.tellStats(clients, time.Since(began))
 	return &ended{r}
-}
-
-// tellStats says what the run cost, for whoever wonders where the time went.
-func (a *app) tellStats(clients []*adminapi.Client, took time.Duration) {
-	for _, c := range clients {
-		s := c.Stats()
-		fmt.Fprintf(a.out, "%s  %d requests, %v waiting for them, %v in all\n", time.Now().UTC().Format("15:04:05Z"), s.Requests,
-			s.Waited.Round(time.Millisecond), took.Round(time.Millisecond))
-	}
 }

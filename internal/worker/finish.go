@@ -20,6 +20,9 @@ func (a *attempt) finish(runErr error) (*ops.Result, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.watch.ctx), finishGrace)
 	defer cancel()
 	a.watch.phase("ending")
+	if a.w.c.Cost != nil {
+		a.say("%s", a.w.c.Cost())
+	}
 	cleanErr := a.cleanUp(ctx)
 	tally, err := a.tally(ctx)
 	if err != nil {

@@ -81,6 +81,8 @@ type Config struct {
 
 	Attempt ops.Attempt // who this worker is; N and At are filled in
 	Out     io.Writer   // lines for whoever follows; must mask secrets
+	// Cost tells, at the end, what the run's calls cost, for the log; may be nil.
+	Cost func() string
 
 	Beat       time.Duration // between heartbeats; 0: 5 s
 	CancelPoll time.Duration // between looks at the cancel marker; 0: 5 s
