@@ -162,7 +162,7 @@ func (a *attempt) marked(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("asking whether %s is frozen: %w", a.req.Environment, err)
 	}
-	if f != nil && a.order.task.Class != ops.Reads {
+	if f != nil {
 		return ops.Refuse("freeze", fmt.Sprintf("When it is over: synops unfreeze -e %s.", f.Environment),
 			"%s is frozen by %s since %s: %s.", f.Environment, ops.Clip(f.By), f.At.Format(time.RFC3339), ops.Quote(f.Reason))
 	}
