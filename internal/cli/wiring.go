@@ -144,7 +144,7 @@ func cost(clients []*adminapi.Client, took time.Duration) string {
 		s := c.Stats()
 		requests, waited = requests+s.Requests, waited+s.Waited
 	}
-	return fmt.Sprintf("%d requests, %v waiting for them, %v in all", requests, waited.Round(time.Millisecond), took.Round(time.Millisecond))
+	return fmt.Sprintf("%d requests, %v waiting for them, %v in all", requests, waited.Round(100*time.Microsecond), took.Round(100*time.Microsecond))
 }
 
 // launcher returns the seat that starts and follows runs in st. token is handed to
