@@ -18,9 +18,7 @@ func TestRemoveUser(t *testing.T) {
 	equal(t, "user name after", e.After["userName"], any("3350396"))
 	equal(t, "settling", e.Settle, ops.SettleResend)
 	equal(t, "challenge", r.p.Challenge(r.v, []ops.Effect{e}, 1), "jdoe")
-	if !e.Before.Masked(r.task.Personal, nil)["redacted"].(bool) && e.Before.Masked(r.task.Personal, nil)["userName"] == "jdoe" {
-		t.Error("the user name is not marked as personal")
-	}
+	equal(t, "user name as masked", e.Before.Masked(r.task.Personal, nil)["userName"], any("[personal]"))
 
 	var bundle synapse.UserBundle
 	if err := json.Unmarshal(e.Private, &bundle); err != nil {
