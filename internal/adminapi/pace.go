@@ -75,7 +75,7 @@ func rateOf(p ops.Pace) (rate.Limit, int) {
 	}
 	burst := n * mostBurst / mostPerMinute
 	if burst <= 1 { // evenly spaced, the first needs no room of its own
-		return rate.Limit(float64(n) / 60), 1
+		return rate.Limit(float64(n) / 60.001), 1 // and rounding must not let one more in
 	}
 	return rate.Limit(float64(n-burst) / 60), burst
 }
