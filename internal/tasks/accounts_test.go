@@ -43,6 +43,8 @@ func TestOwnUserIsFoundAtTheFirstTarget(t *testing.T) {
 	r := newRig(t, "decertify-user", inputs{"users": "3350396,3350397,273960"})
 	_, err := r.p.Plan(t.Context(), r.v, r.p.Targets(r.v)[0])
 	equal(t, "guard", wantRefusal(t, err).Guard, "own-user")
+	_, err = r.p.Plan(t.Context(), r.v, r.p.Targets(r.v)[2])
+	equal(t, "guard at its own turn", wantRefusal(t, err).Guard, "own-user")
 }
 
 // The token's own user is asked for once, not once a target.

@@ -84,6 +84,17 @@ func TestCanaryEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// A look cut short by the run's own end is no failed minute: it is made again.
+func TestCanaryDoesNotBlameItsOwnEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	rec := &recorder{}
+	f := &fakeVitals{denied: map[int]bool{1: true}, during: func(int) { cancel() }}
+	_, err := fly(t, ctx, f, rec, "")
+	if !errors.Is(err, context.Canceled) || len(rec.saved) != 0 {
+		t.Errorf("ended with %v and checkpoints %q, want none", err, rec.saved)
+	}
+}
+
 func TestCanaryStopsWhenItCannotRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, rec := &fakeVitals{}, &recorder{saveErr: errors.New("the store is full")}

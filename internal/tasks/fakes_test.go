@@ -81,6 +81,7 @@ type fakeVitals struct {
 	noToken map[int]bool // by look, from 1
 	denied  map[int]bool
 	at      []time.Time
+	during  func(look int) // called while the administrator is proven
 }
 
 func (f *fakeVitals) Version(context.Context) (synapse.Version, error) {
@@ -97,8 +98,32 @@ func (f *fakeVitals) RenewToken(context.Context) error {
 }
 
 func (f *fakeVitals) Administrator(context.Context) error {
+	if f.during != nil {
+		f.during(f.looks)
+	}
 	if f.denied[f.looks] {
 		return ops.Errorf(ops.Denied, "not an administrator.")
 	}
 	return nil
+}
+
+// oddAnswers is a service whose answers are not what was asked for.
+type oddAnswers struct{ tasks.Service }
+
+func (oddAnswers) SetDataType(context.Context, string, synapse.DataType) (synapse.DataTypeResponse, error) {
+	return synapse.DataTypeResponse{DataType: "OTHER_DATA"}, nil
+}
+
+func (oddAnswers) ExportIDs(context.Context) (string, error) { return " \n", nil }
+
+func (oddAnswers) StartAdminJob(context.Context, json.RawMessage) (synapse.AsyncJobStatus, error) {
+	return synapse.AsyncJobStatus{JobState: synapse.JobProcessing}, nil
+}
+
+func (oddAnswers) Self(context.Context) (synapse.UserProfile, error) {
+	return synapse.UserProfile{OwnerID: "5"}, nil
+}
+
+func (oddAnswers) UserBundle(_ context.Context, id string, _ int) (synapse.UserBundle, error) {
+	return synapse.UserBundle{UserID: id, UserProfile: &synapse.UserProfile{OwnerID: id}}, nil
 }

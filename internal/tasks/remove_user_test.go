@@ -47,6 +47,7 @@ func TestRemoveUsersIsConfirmedByCount(t *testing.T) {
 	equal(t, "challenge", r.p.Challenge(r.v, effects, 3), "3 users")
 	// Of a long list only the first are read.
 	equal(t, "challenge of a summary plan", r.p.Challenge(r.v, effects, 312), "312 users")
+	equal(t, "challenge of a summary plan of one read", r.p.Challenge(r.v, effects[:1], 312), "312 users")
 	notes := strings.Join(r.p.Notes(r.v, effects), "\n")
 	contains(t, "notes", notes, "1 of 3 users", "Access and Compliance Team")
 }
