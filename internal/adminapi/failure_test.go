@@ -113,6 +113,12 @@ func TestABodyThatIsNotTheServices(t *testing.T) {
 	if n := len(s.requests()); n != 1 {
 		t.Errorf("%d requests, want 1", n)
 	}
+	s = serve(t, say(500, "Jane Doe of Example Org"))
+	c, _ = client(t, s.URL)
+	_, err = c.UserBundle(t.Context(), "12", 1)
+	if wantError(t, err, ops.Unavailable, "not shown"); strings.Contains(err.Error(), "Jane") {
+		t.Errorf("%v shows a person", err)
+	}
 	s = serve(t, say(403, ""))
 	c, _ = client(t, s.URL)
 	wantError(t, readOne(t.Context(), c), ops.Denied, "403 Forbidden without a reason")
@@ -256,6 +262,15 @@ func TestBodiesAreBounded(t *testing.T) {
 		if n := len(err.Error()); n > 900 {
 			t.Errorf("an error of %d bytes", n)
 		}
+	}
+}
+
+func TestALargeAnswerIsReadWhole(t *testing.T) {
+	script := strings.Repeat("INSERT;", 300_000)
+	s := serve(t, say(200, `{"exportScript":"`+script+`"}`))
+	c, _ := client(t, s.URL)
+	if got, err := c.ExportIDs(t.Context()); err != nil || got != script {
+		t.Errorf("%d bytes, %v; want %d", len(got), err, len(script))
 	}
 }
 

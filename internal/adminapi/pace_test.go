@@ -2,6 +2,7 @@ package adminapi_test
 
 import (
 	"context"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -221,6 +222,44 @@ func TestWaitingForTheRateGivesThePlaceBack(t *testing.T) {
 		began := time.Now()
 		if err := readOne(t.Context(), c); err != nil || time.Since(began) > time.Minute {
 			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
+}
+
+// A closing body calls then when it is closed.
+type closing struct {
+	io.Reader
+	then func()
+}
+
+func (c closing) Close() error { c.then(); return nil }
+
+// TestAPlaceGivenUpAsItComesIsNotLost: the one who waits is canceled just before
+// its turn comes, and finds both; the next still gets in.
+func TestAPlaceGivenUpAsItComesIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		then, end := func() {}, make(chan struct{})
+		c := bubble(t, func(r *http.Request) (*http.Response, error) {
+			<-end
+			resp := fine(r)
+			resp.Body = closing{resp.Body, then}
+			return resp, nil
+		}, ops.Pace{InFlight: 1, Unlimited: true})
+		for range 200 {
+			ctx, cancel := context.WithCancel(t.Context())
+			then = cancel // right before the first gives its place back
+			var all sync.WaitGroup
+			all.Go(func() { _ = readOne(t.Context(), c) })
+			synctest.Wait()
+			all.Go(func() { _ = readOne(ctx, c) })
+			synctest.Wait()
+			end <- struct{}{}
+			synctest.Wait()
+			select {
+			case end <- struct{}{}: // the second got in
+			default:
+			}
+			all.Wait()
 		}
 	})
 }
