@@ -50,12 +50,21 @@ type follower struct {
 // there is one. It changes nothing: any number may follow, and one that dies is
 // replaced by another.
 func (l *Launcher) Follow(ctx context.Context, ref ops.RunRef, f Follow) (*ops.Result, error) {
-	fw := &follower{l: l, ref: ref, f: f, n: max(f.From, 1)}
-	poll := time.NewTicker(l.Engine.Poll())
+	return l.follower(ref, f).follow(ctx)
+}
+
+func (l *Launcher) follower(ref ops.RunRef, f Follow) *follower {
+	return &follower{l: l, ref: ref, f: f, n: max(f.From, 1)}
+}
+
+// follow goes on from where it left.
+func (fw *follower) follow(ctx context.Context) (*ops.Result, error) {
+	poll := time.NewTicker(fw.l.Engine.Poll())
 	defer poll.Stop()
+	fw.gone = time.Time{}
 	for {
 		// The result is read before the log: what the log says after it is not news.
-		r, err := l.Documents.Result(ctx, ref, fw.n)
+		r, err := fw.l.Documents.Result(ctx, fw.ref, fw.n)
 		if err != nil {
 			return nil, fmt.Errorf("reading the result: %w", err)
 		}
@@ -67,7 +76,7 @@ func (l *Launcher) Follow(ctx context.Context, ref ops.RunRef, f Follow) (*ops.R
 		if done || err != nil {
 			return r, err
 		}
-		if !f.Until.IsZero() && !time.Now().Before(f.Until) {
+		if until := fw.f.Until; !until.IsZero() && !time.Now().Before(until) {
 			return nil, ErrStillRunning
 		}
 		select {
@@ -118,22 +127,44 @@ func (fw *follower) turn(ctx context.Context, r *ops.Result) (done bool, err err
 	if r != nil && r.Outcome.Final() {
 		return true, nil
 	}
-	starts, err := fw.l.Documents.Starts(ctx, fw.ref)
-	if err != nil {
-		return false, fmt.Errorf("reading the starts: %w", err)
-	}
-	if len(starts) > 0 && starts[len(starts)-1].N > fw.n {
-		fw.n++
-		fw.cursor, fw.state = "", ""
-		if fw.f.Attempt != nil {
-			fw.f.Attempt(fw.n, r == nil)
-		}
-		return false, nil
+	next, err := fw.next(ctx, r)
+	if next || err != nil {
+		return false, err
 	}
 	if r != nil {
 		return true, nil
 	}
 	return false, fw.alive(ctx)
+}
+
+// next goes on to the next attempt when there is one, and the attempt being
+// followed has said all it had to say: it ended, or its successor is at work.
+func (fw *follower) next(ctx context.Context, r *ops.Result) (bool, error) {
+	starts, err := fw.l.Documents.Starts(ctx, fw.ref)
+	if err != nil {
+		return false, fmt.Errorf("reading the starts: %w", err)
+	}
+	if len(starts) == 0 || starts[len(starts)-1].N <= fw.n {
+		return false, nil
+	}
+	if r == nil {
+		attempts, err := fw.l.Documents.Attempts(ctx, fw.ref)
+		if err != nil {
+			return false, fmt.Errorf("reading the attempts: %w", err)
+		}
+		if len(attempts) == 0 || attempts[len(attempts)-1].N <= fw.n {
+			return false, nil
+		}
+	}
+	if err := fw.print(ctx); err != nil {
+		return false, err
+	}
+	fw.n++
+	fw.cursor, fw.state, fw.gone = "", "", time.Time{}
+	if fw.f.Attempt != nil {
+		fw.f.Attempt(fw.n, r == nil)
+	}
+	return true, nil
 }
 
 // alive asks the engine, tells of a change, and returns ErrLost when the worker is

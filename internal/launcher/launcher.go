@@ -81,7 +81,8 @@ func (l *Launcher) Launch(ctx context.Context, key string, req *ops.Request, ans
 	if err := l.Documents.CreateStart(ctx, answers.start(ops.StartRun, 1, ref, digest)); err != nil && ops.CodeOf(err) != ops.Conflict {
 		return ref, false, fmt.Errorf("writing the start: %w", err)
 	}
-	return ref, !created, l.begin(ctx, ref)
+	_, err = l.begin(ctx, ref)
+	return ref, !created, err
 }
 
 // Tail returns the chance in a run's name.
@@ -93,41 +94,72 @@ func Tail() string {
 
 // begin has the engine begin the newest start, unless a worker is that attempt
 // already or is on its way. Beginning twice is harmless: one worker only can be
-// the attempt.
-func (l *Launcher) begin(ctx context.Context, ref ops.RunRef) error {
+// the attempt. began is false when there was nothing to begin, or an attempt
+// before it turns out to be at work.
+func (l *Launcher) begin(ctx context.Context, ref ops.RunRef) (began bool, err error) {
 	v, err := l.Look(ctx, ref)
 	if err != nil {
-		return err
+		return false, err
 	}
+	start := *v.newest()
 	if v.State() != ops.StateQueued || v.Live != ops.Gone {
-		return nil
+		return false, nil
 	}
-	if v.Cancel != nil && v.newest().Kind != ops.StartSettle {
-		return nil // no start passes a cancel marker; settle writes its end
+	if v.Cancel != nil && start.Kind != ops.StartSettle {
+		return false, nil // no start passes a cancel marker; settle writes its end
 	}
-	exec, err := l.Engine.Start(ctx, *v.newest())
+	if alive, err := l.earlier(ctx, v); alive || err != nil {
+		return false, err
+	}
+	exec, err := l.Engine.Start(ctx, start)
 	if err != nil {
-		return fmt.Errorf("starting attempt %d of %s: %w", v.newest().N, ref.Run, err)
+		return false, fmt.Errorf("starting attempt %d of %s: %w", start.N, ref.Run, err)
 	}
-	if err := l.Documents.CreateExecution(ctx, ref, v.newest().N, exec); err != nil && ops.CodeOf(err) != ops.Conflict {
-		return fmt.Errorf("recording the execution: %w", err)
+	if err := l.Documents.CreateExecution(ctx, ref, start.N, exec); err != nil && ops.CodeOf(err) != ops.Conflict {
+		return false, fmt.Errorf("recording the execution: %w", err)
 	}
-	return nil
+	return true, nil
+}
+
+// earlier tells whether the attempt before the newest start may still act. It was
+// looked for before the start was written; but a worker that nobody knew of, since
+// its launcher died before it could write the execution, may have claimed its
+// attempt in between. Only a planned hand-over begins beside the one before; and
+// one that wrote its result acts no more, although its process may still be there.
+func (l *Launcher) earlier(ctx context.Context, v *View) (bool, error) {
+	a := v.Attempt()
+	if a == nil || v.newest().Kind == ops.StartHandOver || v.Result != nil && v.Result.Attempt >= a.N {
+		return false, nil
+	}
+	exec, err := l.Documents.Execution(ctx, v.RunRef, a.N)
+	if err != nil {
+		return false, fmt.Errorf("reading what was started: %w", err)
+	}
+	if exec == nil {
+		exec = &ops.Execution{}
+	}
+	live, err := l.Engine.Liveness(ctx, *exec, a)
+	if err != nil {
+		return false, fmt.Errorf("asking engine %s how attempt %d of %s is: %w", l.Engine.Name(), a.N, v.Run, err)
+	}
+	return live == ops.AliveRunning, nil
 }
 
 // A View is a run's documents and what the engine knows of its newest attempt.
 type View struct {
 	*ops.RunStatus
 	// Live is the newest start's execution. Gone also where nothing was ever begun.
-	Live ops.Liveness
-	exec ops.Execution
+	Live  ops.Liveness
+	exec  ops.Execution
+	asked bool // the engine was asked
 }
 
 func (v *View) newest() *ops.Start { return &v.Starts[len(v.Starts)-1] }
 
-// current is the attempt document of the newest start, or nil.
+// current is the attempt document of the newest start, or nil. Starts are read
+// before attempts, so it may belong to a start written in between.
 func (v *View) current() *ops.Attempt {
-	if a := v.Attempt(); a != nil && a.N == v.newest().N {
+	if a := v.Attempt(); a != nil && a.N >= v.newest().N {
 		return a
 	}
 	return nil
@@ -142,11 +174,36 @@ func (v *View) Lost() bool {
 	if v.Live == ops.Gone {
 		return true
 	}
-	return v.State() == ops.StateRunning && v.Heartbeat != nil && v.Heartbeat.Attempt == v.current().N && v.HeartbeatAge > ops.LostAfter
+	return v.silent()
 }
 
-// Look reads a run's documents and asks the engine for its newest attempt.
+// silent tells whether the worker gave a sign of life and none since ops.LostAfter.
+// A worker that wakes from such a silence asks first whether it still is the one.
+func (v *View) silent() bool {
+	a := v.current()
+	return a != nil && v.Heartbeat != nil && v.Heartbeat.Attempt == a.N && v.HeartbeatAge > ops.LostAfter
+}
+
+// Look reads a run's documents and asks the engine for its newest attempt. Of a
+// worker that is gone, the documents are those it left.
 func (l *Launcher) Look(ctx context.Context, ref ops.RunRef) (*View, error) {
+	v, err := l.look(ctx, ref)
+	// A worker may have written its result, or begun and ended, after the documents
+	// were read and before the engine was asked: they are read again until nothing
+	// has come of a worker that is gone.
+	for err == nil && v.asked && v.Live == ops.Gone && v.State() != ops.StateEnded {
+		was := v
+		if v, err = l.look(ctx, ref); err != nil {
+			return nil, err
+		}
+		if len(v.Starts) == len(was.Starts) && len(v.Attempts) == len(was.Attempts) {
+			break
+		}
+	}
+	return v, err
+}
+
+func (l *Launcher) look(ctx context.Context, ref ops.RunRef) (*View, error) {
 	s, err := l.Documents.Status(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("reading run %s: %w", ref.Run, err)
@@ -168,6 +225,7 @@ func (l *Launcher) Look(ctx context.Context, ref ops.RunRef) (*View, error) {
 	if exec != nil {
 		v.exec = *exec
 	}
+	v.asked = true
 	if v.Live, err = l.Engine.Liveness(ctx, v.exec, v.current()); err != nil {
 		return nil, fmt.Errorf("asking engine %s how %s is: %w", l.Engine.Name(), ref.Run, err)
 	}
@@ -181,10 +239,7 @@ func (l *Launcher) Gone(ctx context.Context, lease ops.Lease) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if v.State() != ops.StateEnded {
-		return v.Live == ops.Gone, nil
-	}
-	// A worker that wrote its result only has its lease to release, but it may be
-	// a moment from doing so: nothing acts after a result.
-	return true, nil
+	// A worker that wrote its result has only its lease to release: nothing acts
+	// after a result.
+	return v.State() == ops.StateEnded || v.Live == ops.Gone, nil
 }

@@ -43,33 +43,69 @@ func (l *Launcher) Settle(ctx context.Context, ref ops.RunRef, answers Answers, 
 }
 
 // again starts the next attempt once the one before can provably not act any more.
+// It is false when there is nothing to start, or somebody else starts it.
 func (l *Launcher) again(ctx context.Context, v *View, kind ops.StartKind, answers Answers, force bool) (bool, error) {
 	if v.State() != ops.StateEnded && v.Live != ops.Gone {
-		switch {
-		case force:
-			if err := l.Engine.Stop(ctx, v.exec, v.current()); err != nil {
-				return false, fmt.Errorf("stopping attempt %d: %w", v.newest().N, err)
-			}
-		case v.Live == ops.LivenessUnknown:
-			return false, &ops.Refusal{Guard: "alive", Code: ops.Conflict,
-				Reason: fmt.Sprintf("attempt %d of %s runs on host %s, and from here it cannot be told whether it still does.", v.newest().N, v.Run, ops.Clip(v.host())),
-				Remedy: "Resume it from there."}
-		default:
-			return false, nil // it runs: attach
+		stopped, err := l.stop(ctx, v, force)
+		if !stopped || err != nil {
+			return false, err
+		}
+		if v, err = l.afterStop(ctx, v); err != nil || v.State() == ops.StateEnded && v.Result.Outcome.Final() {
+			return false, err
 		}
 	}
 	if kind == ops.StartResume && v.State() == ops.StateQueued && v.Cancel == nil {
-		return true, l.begin(ctx, v.RunRef) // never begun: the same attempt begins now
+		return l.begin(ctx, v.RunRef) // never begun: the same attempt begins now
 	}
-	start := answers.start(kind, v.newest().N+1, v.RunRef, v.newest().Request)
-	if start.Confirm == "" && start.PlanDigest == "" {
-		// What was answered before still holds: it is bound to the same request.
-		start.Confirm, start.PlanDigest, start.Approved = v.newest().Confirm, v.newest().PlanDigest, v.newest().Approved
-	}
-	if err := l.Documents.CreateStart(ctx, start); err != nil && ops.CodeOf(err) != ops.Conflict {
+	err := l.Documents.CreateStart(ctx, v.next(kind, answers))
+	if err != nil && ops.CodeOf(err) != ops.Conflict {
 		return false, fmt.Errorf("writing the start: %w", err)
 	}
-	return true, l.begin(ctx, v.RunRef)
+	lost := err != nil // somebody else started it first, with their answers
+	began, err := l.begin(ctx, v.RunRef)
+	return began && !lost, err
+}
+
+// next is the start after the newest. What was answered before still holds: it is
+// bound to the same request.
+func (v *View) next(kind ops.StartKind, answers Answers) ops.Start {
+	was := v.newest()
+	start := answers.start(kind, was.N+1, v.RunRef, was.Request)
+	if start.Confirm == "" {
+		start.Confirm = was.Confirm
+	}
+	if start.PlanDigest == "" {
+		start.PlanDigest, start.Approved = was.PlanDigest, was.Approved
+	}
+	return start
+}
+
+// stop kills the worker when that is asked for. stopped is false when it runs and
+// is to be left alone.
+func (l *Launcher) stop(ctx context.Context, v *View, force bool) (stopped bool, err error) {
+	unknown := v.Live == ops.LivenessUnknown
+	switch {
+	case force && unknown && v.silent():
+		return true, nil // out of reach; should it ever wake, it asks first whether it still is the one
+	case unknown:
+		return false, &ops.Refusal{Guard: "alive", Code: ops.Conflict,
+			Reason: fmt.Sprintf("attempt %d of %s runs on host %s, and from here it cannot be told whether it still does.", v.newest().N, v.Run, ops.Quote(v.host())),
+			Remedy: fmt.Sprintf("Resume it from there. If that host is no more: --force, once it has been silent for %v.", ops.LostAfter)}
+	case !force:
+		return false, nil // it runs: attach
+	}
+	if err := l.Engine.Stop(ctx, v.exec, v.current()); err != nil {
+		return false, fmt.Errorf("stopping attempt %d: %w", v.newest().N, err)
+	}
+	return true, nil
+}
+
+// afterStop reads what the stopped worker left: it may have ended the run first.
+func (l *Launcher) afterStop(ctx context.Context, v *View) (*View, error) {
+	if v.Live == ops.LivenessUnknown {
+		return v, nil
+	}
+	return l.Look(ctx, v.RunRef)
 }
 
 func (v *View) host() string {
@@ -99,8 +135,9 @@ func (l *Launcher) Cancel(ctx context.Context, ref ops.RunRef, by, reason string
 // then kills the worker, and where no worker is left starts one that settles. It
 // returns the result.
 func (l *Launcher) End(ctx context.Context, ref ops.RunRef, answers Answers, grace time.Duration, f Follow) (*ops.Result, error) {
+	fw := l.follower(ref, f) // one for both, so that no line is printed twice
 	waiting, stop := context.WithTimeout(ctx, grace)
-	r, err := l.Follow(waiting, ref, f)
+	r, err := fw.follow(waiting)
 	stop()
 	if err == nil && r.Outcome.Final() || ctx.Err() != nil {
 		return r, err
@@ -111,5 +148,5 @@ func (l *Launcher) End(ctx context.Context, ref ops.RunRef, answers Answers, gra
 	if _, err := l.Settle(ctx, ref, answers, true); err != nil {
 		return nil, err
 	}
-	return l.Follow(ctx, ref, f)
+	return fw.follow(ctx)
 }

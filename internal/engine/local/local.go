@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -66,18 +67,18 @@ func (e *Engine) Start(ctx context.Context, s ops.Start) (ops.Execution, error) 
 	cmd := exec.Command(e.c.Command[0], args...) // not CommandContext: it outlives us
 	cmd.Env, cmd.Stdout, cmd.Stderr = e.c.Env, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	give, err := e.handToken(cmd)
+	given, err := e.handToken(cmd)
 	if err != nil {
 		return ops.Execution{}, err
 	}
+	defer given()
 	if err := cmd.Start(); err != nil {
-		give(false)
-		return ops.Execution{}, ops.Errorf(ops.Unavailable, "the worker could not be started: %w", err)
+		return ops.Execution{}, &ops.Error{Code: ops.Unavailable, Err: err, Message: fmt.Sprintf("the worker %s could not be started: %v.", ops.Quote(e.c.Command[0]), err),
+			Hint: "Nothing was begun. Check that the program is still there and may be executed."}
 	}
-	give(true)
 	id := Process(cmd.Process.Pid)
 	go func() { _ = cmd.Wait() }() // reap it, should it end before we do
-	return ops.Execution{Engine: e.Name(), ID: id}, nil
+	return ops.Execution{Engine: e.Name(), ID: id + "@" + e.c.Host}, nil
 }
 
 func (e *Engine) openLog(ref ops.RunRef, n int) (*os.File, error) {
@@ -95,41 +96,47 @@ func (e *Engine) openLog(ref ops.RunRef, n int) (*os.File, error) {
 	return f, nil
 }
 
-// handToken arranges for cmd to find the token on file descriptor 3. The returned
-// function writes it once the process runs, or gives the pipe up.
-func (e *Engine) handToken(cmd *exec.Cmd) (func(started bool), error) {
+// handToken arranges for cmd to find the token on file descriptor 3; given closes
+// our end of it. The pipe holds all of the token before the process begins: a
+// launcher that dies at any moment leaves a worker with the token or none at all.
+func (e *Engine) handToken(cmd *exec.Cmd) (given func(), err error) {
 	if e.c.Token == nil {
-		return func(bool) {}, nil
+		return func() {}, nil
+	}
+	if len(e.c.Token) > pipeHolds {
+		return nil, ops.Errorf(ops.Invalid, "a token of %d bytes cannot be handed to a worker: at most %d.", len(e.c.Token), pipeHolds)
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("making the token's pipe: %w", err)
 	}
-	cmd.ExtraFiles = []*os.File{r}
-	return func(started bool) {
+	_, err = w.Write(e.c.Token)
+	if closeErr := w.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
 		r.Close()
-		if started {
-			_, _ = w.Write(e.c.Token) // a worker that is gone already says so itself
-		}
-		w.Close()
-	}, nil
+		return nil, fmt.Errorf("filling the token's pipe: %w", err)
+	}
+	cmd.ExtraFiles = []*os.File{r}
+	return func() { r.Close() }, nil
 }
 
+// pipeHolds is what every kernel takes into a pipe that nobody reads yet.
+const pipeHolds = 16 << 10
+
 // Liveness tells whether the worker's process is there: the same number begun at
-// the same moment since the same start of this machine.
+// the same moment since the same start of this machine. Of a process of another
+// machine, or one that this process cannot see, it is unknown.
 func (e *Engine) Liveness(_ context.Context, exec ops.Execution, attempt *ops.Attempt) (ops.Liveness, error) {
-	id := exec.ID
-	if attempt != nil {
-		if attempt.Host != e.c.Host {
-			return ops.LivenessUnknown, nil // another machine's process: cannot be asked from here
-		}
-		id = attempt.Process
-	}
-	if id == "" {
+	id, host := process(exec, attempt)
+	if id == "" || host != e.c.Host {
 		return ops.LivenessUnknown, nil
 	}
 	alive, err := running(id)
 	switch {
+	case errors.Is(err, errElsewhere):
+		return ops.LivenessUnknown, nil
 	case err != nil:
 		return ops.LivenessUnknown, err
 	case !alive:
@@ -140,30 +147,52 @@ func (e *Engine) Liveness(_ context.Context, exec ops.Execution, attempt *ops.At
 	return ops.AliveRunning, nil
 }
 
+// process names the worker's process and its machine. What the worker says of
+// itself comes first: of two processes begun for one attempt it is the one.
+func process(exec ops.Execution, attempt *ops.Attempt) (id, host string) {
+	if attempt != nil {
+		return attempt.Process, attempt.Host
+	}
+	id, host, _ = strings.Cut(exec.ID, "@")
+	return id, host
+}
+
 // Stop kills the worker and what it started, and returns once it is gone.
 func (e *Engine) Stop(ctx context.Context, exec ops.Execution, attempt *ops.Attempt) error {
-	id := exec.ID
-	if attempt != nil {
-		id = attempt.Process
-	}
+	id, host := process(exec, attempt)
+	look := time.NewTicker(e.Poll())
+	defer look.Stop()
 	for {
 		live, err := e.Liveness(ctx, exec, attempt)
 		if err != nil || live == ops.Gone {
 			return err
 		}
 		if live == ops.LivenessUnknown {
-			return ops.Errorf(ops.Unavailable, "process %s is not of this machine and cannot be stopped from here.", id)
+			return &ops.Error{Code: ops.Unavailable, Message: fmt.Sprintf("process %s is on host %s and cannot be stopped from here.", ops.Quote(id), ops.Quote(host)), Hint: "Stop it from there."}
 		}
 		pid, _, _ := parse(id)
-		if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		if err := kill(pid); err != nil {
 			return fmt.Errorf("killing process %d: %w", pid, err)
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(5 * time.Millisecond):
+		case <-look.C:
 		}
 	}
+}
+
+// kill ends a worker's session; one begun by hand may not lead a group, and then
+// ends alone.
+func kill(pid int) error {
+	err := syscall.Kill(-pid, syscall.SIGKILL)
+	if errors.Is(err, syscall.ESRCH) {
+		err = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return err
 }
 
 // logChunk bounds one reading of a log.

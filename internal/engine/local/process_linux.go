@@ -25,7 +25,9 @@ func processBegan(pid int) (string, bool, error) {
 	if len(fields) < 20 {
 		return "", false, fmt.Errorf("asking for process %d: its state is not understood", pid)
 	}
-	if fields[0] == "Z" || fields[0] == "X" {
+	// A killed process reads as a zombie while a thread of it still finishes a
+	// write to the disk: it is gone when no other thread is left (field 20).
+	if fields[0] == "X" || fields[0] == "Z" && len(fields[17]) == 1 && fields[17] <= "1" {
 		return "", false, nil
 	}
 	return fields[19], true, nil
@@ -39,3 +41,13 @@ var bootID = sync.OnceValue(func() string {
 	}
 	return strings.TrimSpace(string(b))
 })
+
+// processTable names the PID namespace that this process is in, "" when it cannot
+// be told.
+func processTable() string {
+	name, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return ""
+	}
+	return strings.Trim(strings.TrimPrefix(name, "pid:"), "[]")
+}
