@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,8 @@ type app struct {
 	config      string
 	store       string
 	format      string
+
+	trouble report.Trouble // what a person is told around an error
 }
 
 // Main runs the command line args and returns the exit code. When ctx ends, a
@@ -45,6 +48,9 @@ func Main(ctx context.Context, args []string, p Process) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if err != nil && asksJSON(args) {
+		a.format = "json" // also where a flag before it could not be read
+	}
 	a.report(err)
 	return exitCode(err)
 }
@@ -58,7 +64,21 @@ func (a *app) flush() {
 func (a *app) json() bool { return a.format == "json" }
 
 func (a *app) style() report.Style {
-	return report.Style{Color: a.p.Color && !a.json(), Width: a.p.Width, Local: time.Local}
+	return report.Style{Color: a.p.Color && !a.json(), Width: a.p.Width, Local: time.Local, Flags: a.flagsAgain()}
+}
+
+// asksJSON tells whether the arguments ask for JSON, whatever else is wrong with
+// them.
+func asksJSON(args []string) bool {
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return false
+		case arg == "--format=json", arg == "--format" && i+1 < len(args) && args[i+1] == "json":
+			return true
+		}
+	}
+	return false
 }
 
 // report says what went wrong, once, where the command did not.
@@ -73,7 +93,41 @@ func (a *app) report(err error) {
 		_ = report.ErrorJSON(a.out, errorOutcome(err), err)
 		return
 	}
-	_ = report.Error(a.err, err, a.style())
+	st := a.style()
+	st.Color = a.p.ErrColor
+	t := a.trouble
+	t.Err = err
+	_ = report.Failure(a.err, t, st)
+}
+
+// mayChange notes that the command may change something: whoever reads of its
+// failure is told that it did not get that far.
+func (a *app) mayChange() {
+	a.trouble.Changed, a.trouble.Unchanged = "Nothing: no run was started.", "Everything is as it was."
+}
+
+// began notes that a run is under way, so that what it has changed is its own to
+// tell.
+func (a *app) began(run ops.RunID) {
+	a.trouble.Changed = "What the run did, which its journal tells."
+	a.trouble.Unchanged = "What it did not reach."
+	a.trouble.Next = "synops show " + string(run) + a.flagsAgain()
+}
+
+// flagsAgain is what a command shown must carry to find the same run.
+func (a *app) flagsAgain() string {
+	if a.store == "" {
+		return ""
+	}
+	return " --store " + ops.ShellQuote(a.store)
+}
+
+// flagsStart is flagsAgain for a command that starts a worker.
+func (a *app) flagsStart() string {
+	if a.config == "" {
+		return a.flagsAgain()
+	}
+	return " --config " + ops.ShellQuote(a.config) + a.flagsAgain()
 }
 
 // say prints a line for people, on standard error: standard output is for results.
@@ -95,11 +149,13 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkFlags() },
+		RunE:              a.noCommand, Args: cobra.ArbitraryArgs,
 	}
+	a.helpInForm(root)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &ops.Error{Code: ops.Invalid, Message: err.Error() + ".", Hint: fmt.Sprintf("See %s --help.", cmd.CommandPath())}
+		return &ops.Error{Code: ops.Invalid, Message: flagMessage(err), Hint: fmt.Sprintf("See %s --help.", cmd.CommandPath())}
 	})
 	f := root.PersistentFlags()
 	f.StringVarP(&a.environment, "environment", "e", "", "environment: dev, prod or sandbox (default: CONTEXT)")
@@ -116,6 +172,48 @@ func (a *app) root() *cobra.Command {
 	return root
 }
 
+// noCommand is what the program does when no command is named.
+func (a *app) noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
+	}
+	hint := "See synops --help."
+	if near := ops.Nearest(args[0], names); near != "" {
+		hint = fmt.Sprintf("Did you mean %q? ", near) + hint
+	}
+	return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("there is no command %s.", shown(args[0])), Hint: hint}
+}
+
+// shown quotes an argument for a message, unless it looks like a secret.
+func shown(arg string) string {
+	if ops.LooksSecret(arg) {
+		return "[redacted]"
+	}
+	return ops.Quote(arg)
+}
+
+// flagMessage says what is wrong with a flag, without Go's own words for it. What
+// was given comes from outside: it is bounded, and hidden where it may be a token.
+func flagMessage(err error) string {
+	text := err.Error()
+	if ops.LooksSecret(text) {
+		return "A flag cannot be read, and looks like it holds an access token or a key."
+	}
+	for _, inner := range []string{": strconv.", ": time: "} {
+		text, _, _ = strings.Cut(text, inner)
+	}
+	if r := []rune(text); len(r) > 200 {
+		text = fmt.Sprintf("%s… (%d bytes)", string(r[:200]), len(text))
+	}
+	return text + "."
+}
+
 func (a *app) checkFlags() error {
 	if a.format != "text" && a.format != "json" {
 		format := a.format
@@ -123,17 +221,18 @@ func (a *app) checkFlags() error {
 		return &ops.Error{Code: ops.Invalid, Message: "--format " + ops.Quote(format) + " is not known.", Hint: "It is text or json."}
 	}
 	switch a.engine {
-	case "", "local":
+	case "", "local", "pipeline":
 		return nil
-	case "pipeline":
-		return a.pipeline()
 	}
 	return &ops.Error{Code: ops.Invalid, Message: "--engine " + ops.Quote(a.engine) + " is not known.", Hint: "It is local or pipeline."}
 }
 
-// pipeline says what an environment lacks for the pipeline engine, and that this
-// release runs on one machine only.
-func (a *app) pipeline() error {
+// local refuses the pipeline engine: it says what the environment lacks for it,
+// and that this release runs on one machine only.
+func (a *app) local() error {
+	if a.engine != "pipeline" {
+		return nil
+	}
 	file, err := a.environments()
 	if err != nil {
 		return err
@@ -171,6 +270,24 @@ func (a *app) choose() (*environments.Choice, error) {
 		return nil, err
 	}
 	return file.Choose(ops.EnvironmentName(a.environment), a.processEnvironment())
+}
+
+// chooseAny is choose where no host is asked anything: any of the environment's
+// will do.
+func (a *app) chooseAny() (*environments.Choice, error) {
+	file, err := a.environments()
+	if err != nil {
+		return nil, err
+	}
+	p := a.processEnvironment()
+	name := ops.EnvironmentName(a.environment)
+	if name == "" {
+		name = ops.EnvironmentName(p.Context)
+	}
+	if env, err := file.Environment(name); err == nil && p.Host == "" {
+		p.Host = env.Hosts[0]
+	}
+	return file.Choose(name, p)
 }
 
 // version is this binary's: the module's, or the commit it was built from.

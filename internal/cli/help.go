@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/tasks"
 )
 
@@ -25,11 +27,25 @@ func variablesTopic() *cobra.Command {
 	return &cobra.Command{Use: "variables", Short: "Which process variables synops reads", Long: `  CONTEXT             the environment this process is for; -e must not contradict it
   SYNAPSE_HOST        the host to ask; must be one of the environment's
   SYNAPSE_ADMIN_PAT   the administrator's token, where the environment names no other source
-  SYNOPS_INPUTS       a JSON object of strings: a form's inputs, instead of NAME=VALUE
+  SYNOPS_INPUTS       a JSON object of strings: a form's inputs, instead of NAME=VALUE;
+                      "@" means nothing in it
   SYNOPS_CONFIG       an environments file, like --config
-  GITHUB_REPOSITORY   must be the environment's ops repository, if set
-  XDG_STATE_HOME      where documents are kept (default ~/.local/state), under synops/
-  NO_COLOR            no colors`}
+  XDG_STATE_HOME      where documents are kept, under synops/ (default ~/.local/state)
+  XDG_CACHE_HOME      where plans are kept to tell differences, under synops/ (default ~/.cache)
+  HOME                where both are when neither is set
+  NO_COLOR            if set, no colors; the same with TERM=dumb
+  TZ                  the local time shown beside UTC
+
+In a GitHub workflow:
+  GITHUB_REPOSITORY   must be the environment's ops repository
+  GITHUB_ACTOR        who asks, for the record (otherwise this machine's user)
+  GITHUB_RUN_ID, GITHUB_REPOSITORY_ID, GITHUB_JOB, SYNOPS_CALL
+                      name the asking job: asking again attaches to the run it started
+
+Handed on to a worker, nothing else is: PATH, HOME, USER, LOGNAME, TMPDIR, LANG, LC_ALL, TZ,
+XDG_STATE_HOME, XDG_CACHE_HOME, SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, https_proxy, NO_PROXY,
+no_proxy, GOCOVERDIR, GITHUB_REPOSITORY. synops itself adds CONTEXT, SYNAPSE_HOST, SYNOPS_CONFIG
+and SYNOPS_TOKEN_SOURCE (where the token comes from; the token goes over a pipe).`}
 }
 
 func (a *app) versionCommand() *cobra.Command {
@@ -48,20 +64,55 @@ func (a *app) completionCommand() *cobra.Command {
 	shells := []string{"bash", "zsh", "fish", "powershell"}
 	return &cobra.Command{
 		Use: "completion SHELL", Short: "Print a completion script for bash, zsh, fish or powershell",
-		Example: "  source <(synops completion bash)", ValidArgs: shells, Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Example: "  source <(synops completion bash)", ValidArgs: shells, Args: oneShell(shells),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			root := cmd.Root()
-			switch args[0] {
-			case "bash":
-				return root.GenBashCompletionV2(a.out, true)
-			case "zsh":
-				return root.GenZshCompletion(a.out)
-			case "fish":
-				return root.GenFishCompletion(a.out, true)
+			var script bytes.Buffer
+			if err := completionScript(&script, cmd.Root(), args[0]); err != nil {
+				return err
 			}
-			return root.GenPowerShellCompletionWithDesc(a.out)
+			return a.print(map[string]string{"shell": args[0], "script": script.String()}, func(w io.Writer) error {
+				_, err := w.Write(script.Bytes())
+				return err
+			})
 		},
 	}
+}
+
+func oneShell(shells []string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 1 && slices.Contains(shells, args[0]) {
+			return nil
+		}
+		return &ops.Error{Code: ops.Invalid, Message: "No shell that is known was named.", Hint: "Name one of " + strings.Join(shells, ", ") + "."}
+	}
+}
+
+func completionScript(w io.Writer, root *cobra.Command, shell string) error {
+	switch shell {
+	case "bash":
+		return root.GenBashCompletionV2(w, true)
+	case "zsh":
+		return root.GenZshCompletion(w)
+	case "fish":
+		return root.GenFishCompletion(w, true)
+	}
+	return root.GenPowerShellCompletionWithDesc(w)
+}
+
+// helpInForm has help printed as one document where JSON is asked for.
+func (a *app) helpInForm(root *cobra.Command) {
+	plain := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if !a.json() {
+			plain(cmd, args)
+			return
+		}
+		var text bytes.Buffer
+		cmd.SetOut(&text)
+		plain(cmd, args)
+		cmd.SetOut(nil)
+		_ = report.JSON(a.out, map[string]string{"command": cmd.CommandPath(), "help": text.String()})
+	})
 }
 
 func (a *app) completeEnvironment(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -70,6 +121,14 @@ func (a *app) completeEnvironment(*cobra.Command, []string, string) ([]string, c
 		return nil, cobra.ShellCompDirectiveError
 	}
 	return file.Names(), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeTaskName completes a task's name and nothing after it.
+func (a *app) completeTaskName(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return a.completeTask(cmd, nil, typed)
 }
 
 // completeTask completes a task's name, then its inputs, then their choices.
@@ -89,7 +148,7 @@ func (a *app) completeTask(_ *cobra.Command, args []string, typed string) ([]str
 	var out []string
 	for _, in := range tasks.Catalog()[i].Inputs {
 		values := in.Choices
-		if in.Kind == "boolean" {
+		if in.Kind == ops.KindBoolean {
 			values = []string{"true", "false"}
 		}
 		prefix := in.Name + "="

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -92,11 +93,15 @@ func notAPair(task *ops.Task, arg string) ops.InputError {
 // strings are fields left blank.
 func formInputs(task *ops.Task, form string) (map[string]string, error) {
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(form), &fields); err != nil || fields == nil {
+	if err := json.Unmarshal([]byte(form), &fields); err != nil || fields == nil || !utf8.ValidString(form) {
 		return nil, &ops.Error{Code: ops.Invalid, Message: varInputs + " is not a JSON object of strings.", Hint: `It looks like {"users": "3350396"}.`}
 	}
 	raw := map[string]string{}
 	var errs []ops.InputError
+	for _, name := range keysTwice(form) {
+		// Readers differ in which of the two counts.
+		errs = append(errs, ops.InputError{Input: ops.Clip(name), Reason: fmt.Sprintf("%s gives it twice.", varInputs), Hint: "Give it once."})
+	}
 	for name, value := range fields {
 		var s string
 		if err := json.Unmarshal(value, &s); err != nil || string(value) == "null" {
@@ -110,6 +115,26 @@ func formInputs(task *ops.Task, form string) (map[string]string, error) {
 		return nil, joinParse(task, raw, errs)
 	}
 	return raw, nil
+}
+
+// keysTwice returns the keys that a flat JSON object has more than once.
+func keysTwice(object string) []string {
+	dec := json.NewDecoder(strings.NewReader(object))
+	seen := map[string]int{}
+	var twice []string
+	_, _ = dec.Token() // the brace; the text was decoded before
+	for dec.More() {
+		key, err := dec.Token()
+		name, ok := key.(string)
+		var value json.RawMessage
+		if err != nil || !ok || dec.Decode(&value) != nil {
+			break
+		}
+		if seen[name]++; seen[name] == 2 {
+			twice = append(twice, name)
+		}
+	}
+	return twice
 }
 
 // listFrom reads a list from outside the command line: failed:RUN, or a file of
@@ -143,7 +168,7 @@ func readList(path string) ([]byte, error) {
 	if err != nil {
 		return nil, &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("file %s cannot be read.", ops.Quote(path)), Hint: "Check its name."}
 	}
-	if !info.Mode().IsRegular() || strings.HasPrefix(path, "/proc/") {
+	if !info.Mode().IsRegular() || ofTheKernel(path) {
 		return nil, &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("%s is not an ordinary file.", ops.Quote(path)), Hint: "Give a text file with a value on each line."}
 	}
 	f, err := os.Open(path)
@@ -163,6 +188,24 @@ func readList(path string) ([]byte, error) {
 	return data, nil
 }
 
+// ofTheKernel tells whether a path, by whatever detour, names what the kernel makes
+// up: another process's memory or environment is no list.
+func ofTheKernel(path string) bool {
+	abs, err := filepath.Abs(path)
+	if err == nil {
+		abs, err = filepath.EvalSymlinks(abs)
+	}
+	if err != nil {
+		return true // cannot be told
+	}
+	for _, root := range []string{"/proc/", "/sys/", "/dev/"} {
+		if strings.HasPrefix(abs, root) {
+			return true
+		}
+	}
+	return false
+}
+
 func csvColumn(data []byte, column string) (string, error) {
 	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
 	rows, err := r.ReadAll()
@@ -174,13 +217,30 @@ func csvColumn(data []byte, column string) (string, error) {
 	}
 	at := slices.Index(rows[0], column)
 	if at < 0 {
-		return "", &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("the CSV has no column %s.", ops.Quote(column)), Hint: "Its columns are " + strings.Join(rows[0], ", ") + "."}
+		return "", &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("the CSV has no column %s.", ops.Quote(column)), Hint: "Its columns are " + columnNames(rows[0]) + "."}
+	}
+	if slices.Contains(rows[0][at+1:], column) {
+		return "", &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("the CSV has the column %s twice.", ops.Quote(column)), Hint: "Rename one of the two."}
 	}
 	var b strings.Builder
 	for _, row := range rows[1:] {
 		b.WriteString(row[at] + "\n")
 	}
 	return b.String(), nil
+}
+
+// columnNames lists a CSV's columns for a message: the first few.
+func columnNames(head []string) string {
+	const most = 10
+	names := make([]string, 0, most)
+	for _, name := range head[:min(len(head), most)] {
+		names = append(names, ops.Clip(name))
+	}
+	s := strings.Join(names, ", ")
+	if more := len(head) - most; more > 0 {
+		s += fmt.Sprintf(" and %d more", more)
+	}
+	return s
 }
 
 // failedOf lists the targets of an earlier run of the same task that failed.

@@ -24,7 +24,8 @@ func (a *app) tasksCommand() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(&cobra.Command{
-		Use: "show TASK", Short: "Say what a task does, its inputs and how to undo it", Args: needTask, ValidArgsFunction: a.completeTask,
+		Use: "show TASK", Short: "Say what a task does, its inputs and how to undo it", Args: oneTask, ValidArgsFunction: a.completeTaskName,
+		Example: "  synops tasks show remove-user",
 		RunE: func(_ *cobra.Command, args []string) error {
 			task, err := tasks.Catalog().Task(ops.TaskName(args[0]))
 			if err != nil {
@@ -36,9 +37,16 @@ func (a *app) tasksCommand() *cobra.Command {
 	return cmd
 }
 
+func oneTask(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("%s takes one task.", cmd.CommandPath()), Hint: "synops tasks lists all."}
+	}
+	return needTask(cmd, args)
+}
+
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("%s takes no arguments, and %s is one.", cmd.CommandPath(), ops.Quote(args[0])), Hint: fmt.Sprintf("See %s --help.", cmd.CommandPath())}
+		return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("%s takes no arguments, and %s is one.", cmd.CommandPath(), shown(args[0])), Hint: fmt.Sprintf("See %s --help.", cmd.CommandPath())}
 	}
 	return nil
 }
@@ -60,7 +68,7 @@ func (a *app) runsCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.requester, "requester", "", "only runs this person asked for")
 	cmd.Flags().StringVar(&f.since, "since", "", "only runs since then: a date, a time (RFC 3339), or an age such as 36h")
 	cmd.Flags().IntVar(&f.limit, "limit", 50, "at most so many")
-	_ = cmd.RegisterFlagCompletionFunc("task", a.completeTask)
+	_ = cmd.RegisterFlagCompletionFunc("task", a.completeTaskName)
 	_ = cmd.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions([]string{"succeeded", "refused", "failed", "canceled"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -83,14 +91,8 @@ func (a *app) runs(ctx context.Context, f runsFilter) error {
 	if f.limit < 1 {
 		return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("--limit %d lists nothing.", f.limit), Hint: "Give a positive number."}
 	}
-	if a.environment != "" {
-		file, err := a.environments()
-		if err != nil {
-			return err
-		}
-		if _, err := file.Environment(ops.EnvironmentName(a.environment)); err != nil {
-			return err
-		}
+	if err := a.knownEnvironment(); err != nil {
+		return err
 	}
 	st, err := a.open(ctx)
 	if err != nil {
@@ -101,6 +103,18 @@ func (a *app) runs(ctx context.Context, f runsFilter) error {
 		return err
 	}
 	return a.print(rows, func(w io.Writer) error { return report.Runs(w, rows, a.style()) })
+}
+
+// knownEnvironment tells whether -e, where it only narrows a listing, names one.
+func (a *app) knownEnvironment() error {
+	if a.environment == "" {
+		return nil
+	}
+	file, err := a.environments()
+	if err == nil {
+		_, err = file.Environment(ops.EnvironmentName(a.environment))
+	}
+	return err
 }
 
 // collect walks the index from the newest run back and reads only what passes.
@@ -117,8 +131,8 @@ func (a *app) collect(ctx context.Context, st *store.Store, f runsFilter, since 
 			a.environment != "" && string(e.Environment) != a.environment {
 			continue
 		}
-		row, err := rowOf(ctx, st, e)
-		if err != nil {
+		row := a.rowOf(ctx, st, e)
+		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		if f.outcome == "" || string(row.Outcome) == f.outcome {
@@ -128,20 +142,21 @@ func (a *app) collect(ctx context.Context, st *store.Store, f runsFilter, since 
 	return rows, nil
 }
 
-// rowOf reads just what a row shows: the newest result, if the run has one.
-func rowOf(ctx context.Context, st *store.Store, e ops.IndexEntry) (report.Row, error) {
+// rowOf reads what a row shows. A run that cannot be read is listed too, with the
+// reason: it must not hide the others.
+func (a *app) rowOf(ctx context.Context, st *store.Store, e ops.IndexEntry) report.Row {
 	ref := ops.RunRef{Lane: e.Lane, Run: e.Run}
 	row := report.Row{Run: e.Run, Task: e.Run.Task(), Environment: e.Environment, Lane: e.Lane, Requester: e.Requester, Reason: e.Reason, Asked: e.Run.Time()}
-	s, err := st.Status(ctx, ref)
+	v, err := a.launcher(st, nil, nil).Look(ctx, ref)
 	if err != nil {
-		return row, err
+		row.Problem = err.Error()
+		return row
 	}
-	row.State = s.State()
-	if s.Result != nil && row.State == ops.StateEnded {
-		row.Outcome = s.Result.Outcome
+	row.State, row.Lost = v.State(), v.Lost()
+	if row.State == ops.StateEnded {
+		row.Outcome = v.Result.Outcome
 	}
-	row.Lost = row.State == ops.StateRunning && s.Heartbeat != nil && s.HeartbeatAge > ops.LostAfter
-	return row, nil
+	return row
 }
 
 // parseSince reads a date, a time or an age.
@@ -164,6 +179,9 @@ func (a *app) leasesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "leases", Short: "Say which runs hold what", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.knownEnvironment(); err != nil {
+				return err
+			}
 			st, err := a.open(cmd.Context())
 			if err != nil {
 				return err
@@ -187,12 +205,15 @@ func (a *app) freezeCommand() *cobra.Command {
 		Use: "freeze", Short: "Have every run of an environment refused until unfreeze", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			choice, err := a.choose()
-			if err != nil {
-				return err
-			}
 			if oneLine(reason) == "" {
 				return &ops.Error{Code: ops.Invalid, Message: "No reason was given.", Hint: "Say why with --reason: whoever is refused will read it."}
+			}
+			if err := checkReason(reason); err != nil {
+				return err
+			}
+			choice, err := a.chooseAny()
+			if err != nil {
+				return err
 			}
 			st, err := a.open(ctx)
 			if err != nil {
@@ -203,8 +224,8 @@ func (a *app) freezeCommand() *cobra.Command {
 				return err
 			}
 			return a.print(f, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "%s is frozen since %s by %s: %s\nRuns that are under way go on. Lift it with: synops unfreeze -e %s\n",
-					a.mark(f.Environment), f.At.Format(time.RFC3339), report.Clean(f.By), report.Clean(f.Reason), f.Environment)
+				_, err := fmt.Fprintf(w, "%s is frozen since %s by %s: %s\nRuns that are under way go on. Lift it with: synops unfreeze -e %s%s\n",
+					report.Marked(f.Environment, a.style()), f.At.Format(time.RFC3339), report.Clean(f.By), report.Clean(f.Reason), f.Environment, a.flagsStart())
 				return err
 			})
 		},
@@ -217,7 +238,7 @@ func (a *app) unfreezeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "unfreeze", Short: "Lift a freeze", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			choice, err := a.choose()
+			choice, err := a.chooseAny()
 			if err != nil {
 				return err
 			}
@@ -235,7 +256,7 @@ func (a *app) unfreezeCommand() *cobra.Command {
 				if f != nil {
 					text = "is free again: " + f.By + "'s freeze is lifted"
 				}
-				_, err := fmt.Fprintf(w, "%s %s.\n", a.mark(choice.Environment.Name), report.Clean(text))
+				_, err := fmt.Fprintf(w, "%s %s.\n", report.Marked(choice.Environment.Name, a.style()), report.Clean(text))
 				return err
 			})
 		},

@@ -31,6 +31,7 @@ func (f *askFlags) register(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.inFlight, "in-flight", 0, "requests at once; only against this machine")
 	cmd.Flags().StringVar(&f.lane, "lane", "", "lane to prove (canary only)")
 	cmd.Flags().BoolVar(&f.noHand, "no-hand-over", false, "end with this attempt's build (canary only)")
+	_ = cmd.RegisterFlagCompletionFunc("lane", cobra.FixedCompletions([]string{"plan", "admin", "deploy", "migrate"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // An asking is a request and all that was worked out on the way to it.
@@ -44,6 +45,7 @@ type asking struct {
 // ask turns a command line into a request. What is wrong with the inputs comes
 // before what is refused, and all of it before anything is asked or written.
 func (a *app) ask(ctx context.Context, cmd *cobra.Command, f *askFlags, args []string) (*asking, error) {
+	a.mayChange()
 	f.rateSet = cmd.Flags().Changed("rate")
 	task, err := tasks.Catalog().Task(ops.TaskName(args[0]))
 	if err != nil {
@@ -60,8 +62,15 @@ func (a *app) ask(ctx context.Context, cmd *cobra.Command, f *askFlags, args []s
 	if err := f.check(task); err != nil {
 		return nil, err
 	}
+	if err := invalidFor(task.Name, values); err != nil {
+		return nil, err
+	}
 	choice, err := a.choose()
 	if err != nil {
+		return nil, err
+	}
+	a.trouble.Environment = choice.Environment.Name
+	if err := a.local(); err != nil {
 		return nil, err
 	}
 	req := &ops.Request{Task: task.Name, TaskVersion: task.Version, Inputs: values.Canonical(), Environment: choice.Environment.Name, Host: choice.Host,
@@ -73,6 +82,19 @@ func (a *app) ask(ctx context.Context, cmd *cobra.Command, f *askFlags, args []s
 	return &asking{task: task, choice: choice, values: values, request: req}, nil
 }
 
+// invalidFor asks the task itself about its values, for what is wrong with them:
+// its refusals come later, with all others.
+func invalidFor(task ops.TaskName, values ops.Values) error {
+	pure, err := tasks.Bind(task, nil)
+	if err != nil || pure.Check == nil {
+		return err
+	}
+	if wrong, ok := errors.AsType[*ops.InputErrors](pure.Check(values)); ok {
+		return wrong
+	}
+	return nil
+}
+
 // check refuses flags that make no sense for the task.
 func (f *askFlags) check(task *ops.Task) error {
 	switch {
@@ -80,7 +102,13 @@ func (f *askFlags) check(task *ops.Task) error {
 		return &ops.Error{Code: ops.Invalid, Message: "--rate and --in-flight count requests.", Hint: "Give a positive number."}
 	case (f.lane != "" || f.noHand) && !task.AnyLane:
 		return &ops.Error{Code: ops.Invalid, Message: "--lane and --no-hand-over are for the canary.", Hint: "Leave them out."}
-	case ops.LooksSecret(f.reason):
+	}
+	return checkReason(f.reason)
+}
+
+// checkReason keeps secrets out of documents.
+func checkReason(reason string) error {
+	if ops.LooksSecret(reason) {
 		return &ops.Error{Code: ops.Invalid, Message: "--reason looks like it holds an access token or a key.", Hint: "Secrets are never inputs. If this was a real one, revoke it."}
 	}
 	return nil

@@ -51,6 +51,7 @@ func (a *app) plan(ctx context.Context, asked *asking) error {
 		return err
 	}
 	a.keepPlan(p, asked.task.Personal)
+	p = p.Masked(asked.task.Personal)
 	return a.print(p, func(w io.Writer) error {
 		return report.Plan(w, report.PlanView{Plan: p, Command: a.runCommandLine(asked)}, a.style())
 	})
@@ -63,10 +64,14 @@ func closeAll(clients *[]*adminapi.Client) {
 }
 
 // runCommandLine is the command that asks for the same, with its inputs as parsed.
+// It is shown, so a personal value is left out of it.
 func (a *app) runCommandLine(asked *asking) string {
 	var inputs [][2]string
 	for _, in := range asked.task.Inputs {
-		if asked.values.Has(in.Name) {
+		switch {
+		case in.Personal && asked.values.Has(in.Name):
+			inputs = append(inputs, [2]string{in.Name, "(as given)"})
+		case asked.values.Has(in.Name):
 			inputs = append(inputs, [2]string{in.Name, asked.values.Text(in.Name)})
 		}
 	}
@@ -76,7 +81,7 @@ func (a *app) runCommandLine(asked *asking) string {
 	} else if asked.choice.Environment.RequireReason && asked.task.Class != ops.Reads {
 		line += " --reason WHY"
 	}
-	return line
+	return line + a.flagsStart()
 }
 
 // runFlags are the flags of run, and those it shares with resume.
@@ -99,6 +104,9 @@ func (f *runFlags) registerShared(cmd *cobra.Command) {
 // answers turns the flags into what the start document says.
 func (a *app) answers(f *runFlags) (launcher.Answers, error) {
 	ans := launcher.Answers{By: oneLine(a.p.requester()), Confirm: f.confirm}
+	if err := checkUntil(f.until); err != nil {
+		return ans, err
+	}
 	if f.plan != "" {
 		d, err := ops.ParseDigest(f.plan)
 		if err != nil {
@@ -107,6 +115,13 @@ func (a *app) answers(f *runFlags) (launcher.Answers, error) {
 		ans.PlanDigest, ans.Approved = d, a.keptPlan(d)
 	}
 	return ans, nil
+}
+
+func checkUntil(d time.Duration) error {
+	if d < 0 {
+		return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("--until %v is in the past.", d), Hint: "Give how long to follow, such as 330m."}
+	}
+	return nil
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -119,6 +134,11 @@ func (a *app) runCommand() *cobra.Command {
 		Args:              needTask,
 		ValidArgsFunction: a.completeTask,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			a.mayChange()
+			answers, err := a.answers(&f)
+			if err != nil {
+				return err
+			}
 			asked, err := a.ask(cmd.Context(), cmd, &f.ask, args)
 			if err != nil {
 				return err
@@ -126,7 +146,7 @@ func (a *app) runCommand() *cobra.Command {
 			if f.dryRun {
 				return a.plan(cmd.Context(), asked)
 			}
-			return a.run(cmd.Context(), asked, &f)
+			return a.run(cmd.Context(), asked, answers, &f)
 		},
 	}
 	f.ask.register(cmd)
@@ -136,11 +156,7 @@ func (a *app) runCommand() *cobra.Command {
 }
 
 // run starts what was asked for and follows it.
-func (a *app) run(ctx context.Context, asked *asking, f *runFlags) error {
-	answers, err := a.answers(f)
-	if err != nil {
-		return err
-	}
+func (a *app) run(ctx context.Context, asked *asking, answers launcher.Answers, f *runFlags) error {
 	st, err := a.open(ctx)
 	if err != nil {
 		return err
@@ -155,13 +171,23 @@ func (a *app) run(ctx context.Context, asked *asking, f *runFlags) error {
 	}
 	ref, attached, err := l.Launch(ctx, a.claimKey(), asked.request, answers)
 	if err != nil {
-		return err
+		return a.notLaunched(ref, err)
 	}
 	a.header(asked.task, asked.request, ref, attached)
 	if f.detach {
 		return a.detached(ref)
 	}
-	return a.follow(ctx, l, ref, follow{until: f.until})
+	return a.follow(ctx, l, ref, follow{until: f.until, anew: a.runCommandLine(asked)})
+}
+
+// notLaunched reports a launch that failed. What was written stays and may be gone
+// on with; a claim that is another request's is nothing of ours.
+func (a *app) notLaunched(ref ops.RunRef, err error) error {
+	if ref.Run != "" && ops.Refused(err) == nil {
+		a.began(ref.Run)
+		a.trouble.Next = "See whether it began: synops show " + string(ref.Run) + a.flagsAgain()
+	}
+	return err
 }
 
 // header says which run this is, before anything else happens.
@@ -170,19 +196,15 @@ func (a *app) header(task *ops.Task, req *ops.Request, ref ops.RunRef, attached 
 	if attached {
 		verb = "already started by this job; attached, nothing was started"
 	}
-	a.say("%s  %s in %s: %s", a.mark(req.Environment), task.Title, req.Host, verb)
-	a.say("run  %s", ref.Run)
+	width := max(len(report.Mark(req.Environment)), len("run"))
+	a.say("%s%*s  %s in %s: %s", a.mark(req.Environment), width-len(report.Mark(req.Environment)), "", task.Title, req.Host, verb)
+	a.say("%-*s  %s", width, "run", ref.Run)
 }
 
-// mark names the environment; prod stands out on every line that names it.
+// mark names the environment on standard error; prod stands out on every line that
+// names it.
 func (a *app) mark(env ops.EnvironmentName) string {
-	if env != "prod" {
-		return string(env)
-	}
-	if a.p.Terminal && a.p.Color {
-		return "\x1b[1;37;41m PROD \x1b[0m"
-	}
-	return "PROD"
+	return report.Marked(env, report.Style{Color: a.p.ErrColor})
 }
 
 // detached says which run goes on without us.
@@ -192,7 +214,7 @@ func (a *app) detached(ref ops.RunRef) error {
 		State string    `json:"state"`
 	}{ref.Run, "started"}
 	return a.print(doc, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "It goes on. Come back with: synops follow %s\n", ref.Run)
+		_, err := fmt.Fprintf(w, "It goes on. Come back with: synops follow %s%s\n", ref.Run, a.flagsAgain())
 		return err
 	})
 }
@@ -200,11 +222,13 @@ func (a *app) detached(ref ops.RunRef) error {
 // follow says how a command follows a run.
 type follow struct {
 	until time.Duration
-	from  int // attempt to begin with
+	from  int    // attempt to begin with
+	anew  string // the command that asks for the same again; "" where it is not at hand
 }
 
 // follow prints a run's log until it ends, then its report.
 func (a *app) follow(ctx context.Context, l *launcher.Launcher, ref ops.RunRef, f follow) error {
+	a.began(ref.Run)
 	bar := newProgress(a, ref)
 	how := launcher.Follow{Log: bar, Progress: bar.heartbeat, From: f.from,
 		Attempt: func(n int, lost bool) {
@@ -219,6 +243,9 @@ func (a *app) follow(ctx context.Context, l *launcher.Launcher, ref ops.RunRef, 
 	}
 	r, err := l.Follow(ctx, ref, how)
 	bar.clear()
+	if err == nil && r.Outcome == ops.RunRefused && r.Next == "" && f.anew != "" {
+		r.Next = "Once that is put right: " + f.anew
+	}
 	return a.ended(ref, r, err)
 }
 
@@ -232,7 +259,7 @@ func (a *app) ended(ref ops.RunRef, r *ops.Result, err error) error {
 		return &ended{r}
 	case errors.Is(err, launcher.ErrLost):
 		return &ops.Error{Code: ops.Unavailable, Err: err, Message: fmt.Sprintf("The worker of %s is gone and left no result.", ref.Run),
-			Hint: fmt.Sprintf("What it did is journaled: synops resume %s", ref.Run)}
+			Hint: fmt.Sprintf("What it did is journaled; go on with: synops resume %s%s", ref.Run, a.flagsStart())}
 	case errors.Is(err, launcher.ErrStillRunning), canceled(err):
 		left := errLeft
 		if printErr := a.left(ref); printErr != nil {
@@ -250,7 +277,7 @@ func (a *app) left(ref ops.RunRef) error {
 		State string    `json:"state"`
 	}{ref.Run, "running"}
 	return a.print(doc, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "The run goes on without you.\n  come back  synops follow %s\n  stop it    synops cancel %s\n", ref.Run, ref.Run)
+		_, err := fmt.Fprintf(w, "The run goes on without you.\n  come back  synops follow %s%s\n  stop it    synops cancel %s%s\n", ref.Run, a.flagsAgain(), ref.Run, a.flagsAgain())
 		return err
 	})
 }

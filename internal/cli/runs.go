@@ -23,7 +23,8 @@ type existing struct {
 	l   *launcher.Launcher
 }
 
-// find opens the store and finds the run that is named.
+// find opens the store and finds the run that is named, which must be in the
+// environment that -e names, if it does.
 func (a *app) find(ctx context.Context, run string) (*existing, error) {
 	id, err := ops.ParseRunID(run)
 	if err != nil {
@@ -37,49 +38,57 @@ func (a *app) find(ctx context.Context, run string) (*existing, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &existing{st: st, ref: ref, l: a.launcher(st, nil, nil)}, nil
+	x := &existing{st: st, ref: ref, l: a.launcher(st, nil, nil)}
+	if a.environment == "" {
+		return x, nil
+	}
+	status, err := st.Status(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return x, a.ownEnvironment(status.Request, "")
 }
 
-// findToStart also settles the run's environment, and refuses one that the process
-// is not for: starting an attempt is as serious as starting the run.
-func (a *app) findToStart(ctx context.Context, run string) (*existing, *ops.RunStatus, error) {
-	x, err := a.find(ctx, run)
+// ownEnvironment refuses a run of another environment than -e or CONTEXT says.
+func (a *app) ownEnvironment(req *ops.Request, processContext string) error {
+	a.trouble.Environment = req.Environment
+	for _, said := range [][2]string{{"-e", a.environment}, {"CONTEXT", processContext}} {
+		if said[1] != "" && said[1] != string(req.Environment) {
+			return ops.Refuse("environment-context", "Name the run's own environment, or none.", "the run is in %s and %s says %s.", req.Environment, said[0], ops.Quote(said[1]))
+		}
+	}
+	return nil
+}
+
+// starts has x start workers in the run's own environment, and refuses where the
+// process is not for it: starting an attempt is as serious as starting the run.
+func (a *app) starts(ctx context.Context, x *existing, req *ops.Request) error {
+	choice, err := a.chooseFor(req)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	status, err := x.st.Status(ctx, x.ref)
-	if err != nil {
-		return nil, nil, err
+	l, err := a.starter(ctx, x.st, choice)
+	if err == nil {
+		x.l = l
 	}
-	choice, err := a.chooseFor(status.Request)
-	if err != nil {
-		return nil, nil, err
-	}
-	if x.l, err = a.starter(ctx, x.st, choice); err != nil {
-		return nil, nil, err
-	}
-	return x, status, nil
+	return err
 }
 
 // chooseFor settles environment and host of an existing request: its own, and
 // nothing that the process environment contradicts.
 func (a *app) chooseFor(req *ops.Request) (*environments.Choice, error) {
+	p := a.processEnvironment()
+	if err := a.ownEnvironment(req, p.Context); err != nil {
+		return nil, err
+	}
 	file, err := a.environments()
 	if err != nil {
 		return nil, err
 	}
-	name := ops.EnvironmentName(a.environment)
-	if name == "" {
-		name = req.Environment
-	}
-	if name != req.Environment {
-		return nil, ops.Refuse("environment-context", "Leave out -e, or name the run's own environment.", "the run is in %s and -e says %s.", req.Environment, ops.Quote(string(name)))
-	}
-	p := a.processEnvironment()
 	if p.Host == "" {
 		p.Host = req.Host
 	}
-	choice, err := file.Choose(name, p)
+	choice, err := file.Choose(req.Environment, p)
 	if err == nil && choice.Host != req.Host {
 		return nil, ops.Refuse("environment-host", "Unset SYNAPSE_HOST, or set it to the run's own host.", "the run is for %s and SYNAPSE_HOST says %s.", req.Host, choice.Host)
 	}
@@ -98,6 +107,9 @@ func (a *app) followCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "follow RUN", Short: "Print a run's log from the first line until it ends", Args: oneRun, ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkUntil(until); err != nil {
+				return err
+			}
 			x, err := a.find(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -138,6 +150,8 @@ func (a *app) settleCommand() *cobra.Command {
 	var settle []string
 	cmd := &cobra.Command{
 		Use: "settle RUN", Short: "Finish the clean-up of a run that was canceled or lost; begin nothing new",
+		Long: "settle starts an attempt that only finds out what became of the effects begun, does the task's\n" +
+			"clean-up and ends the run. It is for a run that was canceled, or whose worker died and that nobody\nwants to go on with.",
 		Args: oneRun, ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.again(cmd.Context(), args[0], &f, settle, force, (*launcher.Launcher).Settle)
@@ -152,6 +166,7 @@ func (a *app) settleCommand() *cobra.Command {
 // again starts the next attempt of a run in the given way and follows it.
 func (a *app) again(ctx context.Context, run string, f *runFlags, settle []string, force bool,
 	start func(*launcher.Launcher, context.Context, ops.RunRef, launcher.Answers, bool) (bool, error)) error {
+	a.mayChange()
 	answers, err := a.answers(f)
 	if err != nil {
 		return err
@@ -159,15 +174,28 @@ func (a *app) again(ctx context.Context, run string, f *runFlags, settle []strin
 	if answers.Settle, err = settlements(settle); err != nil {
 		return err
 	}
-	x, status, err := a.findToStart(ctx, run)
+	x, err := a.find(ctx, run)
 	if err != nil {
 		return err
+	}
+	v, err := x.l.Look(ctx, x.ref)
+	if err != nil {
+		return err
+	}
+	if err := a.ownEnvironment(v.Request, a.p.Getenv(varContext)); err != nil {
+		return err
+	}
+	// Attaching, or telling how it ended, takes no token.
+	if !attaches(v, force) {
+		if err := a.starts(ctx, x, v.Request); err != nil {
+			return err
+		}
 	}
 	started, err := start(x.l, ctx, x.ref, answers, force)
 	if err != nil {
 		return err
 	}
-	from := len(status.Starts)
+	status, from := v.RunStatus, len(v.Starts)
 	switch {
 	case started:
 		starts, err := x.st.Starts(ctx, x.ref)
@@ -177,14 +205,23 @@ func (a *app) again(ctx context.Context, run string, f *runFlags, settle []strin
 		from = starts[len(starts)-1].N
 		a.say("%s  %s goes on with attempt %d", a.mark(status.Request.Environment), x.ref.Run, from)
 	case status.State() == ops.StateEnded:
-		a.say("%s ended already; this is how. Nothing was started.", x.ref.Run)
+		a.say("%s  %s ended already; this is how. Nothing was started.", a.mark(status.Request.Environment), x.ref.Run)
 	default:
-		a.say("%s is running; attached, nothing was started.", x.ref.Run)
+		a.say("%s  %s is running; attached, nothing was started.", a.mark(status.Request.Environment), x.ref.Run)
 	}
 	if f.detach {
 		return a.detached(x.ref)
 	}
 	return a.follow(ctx, x.l, x.ref, follow{until: f.until, from: from})
+}
+
+// attaches tells whether going on with a run begins no worker: it has ended for
+// good, or one works on it.
+func attaches(v *launcher.View, force bool) bool {
+	if v.State() == ops.StateEnded {
+		return v.Result.Outcome.Final()
+	}
+	return !force && (v.Live == ops.AliveRunning || v.Live == ops.AliveProvisioning || v.Live == ops.AliveQueued)
 }
 
 // settlements reads --settle flags.
@@ -210,6 +247,9 @@ func (a *app) cancelCommand() *cobra.Command {
 			"end the run; a worker that does not within --grace is killed, and another settles what it left.\nThe exit code is 0 once the cancel is durable and the run has ended.",
 		Args: oneRun, ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkReason(reason); err != nil {
+				return err
+			}
 			return a.cancel(cmd.Context(), args[0], oneLine(reason), grace, detach)
 		},
 	}
@@ -220,35 +260,48 @@ func (a *app) cancelCommand() *cobra.Command {
 }
 
 func (a *app) cancel(ctx context.Context, run, reason string, grace time.Duration, detach bool) error {
-	x, status, err := a.findToStart(ctx, run)
+	x, err := a.find(ctx, run)
 	if err != nil {
-		if x, err = a.find(ctx, run); err != nil {
-			return err
-		}
-		detach = true // whoever cannot start a worker may still say that it must end
+		return err
 	}
+	status, err := x.st.Status(ctx, x.ref)
+	if err != nil {
+		return err
+	}
+	if err := a.ownEnvironment(status.Request, a.p.Getenv(varContext)); err != nil {
+		return err
+	}
+	// Whoever cannot start a worker may still say that the run must end.
+	unable := a.starts(ctx, x, status.Request)
 	asked, err := x.l.Cancel(ctx, x.ref, oneLine(a.p.requester()), reason)
 	if err != nil {
 		return err
 	}
 	switch {
 	case !asked:
-		a.say("%s ended already; nothing to cancel.", x.ref.Run)
-	case detach:
-		a.say("The cancel is durable: no new effect begins. See it end with: synops follow %s", x.ref.Run)
-		return a.print(map[string]any{"run": x.ref.Run, "state": "canceling"}, func(io.Writer) error { return nil })
+		a.say("%s  %s ended already; nothing to cancel.", a.mark(status.Request.Environment), x.ref.Run)
+	case detach || unable != nil:
+		if unable != nil && !detach {
+			a.say("No worker can be started from here to see to it: %v", unable)
+		}
+		return a.canceling(x.ref)
 	default:
-		a.say("The cancel is durable: no new effect begins. Waiting for the worker to end what it has in hand.")
+		a.say("%s  The cancel is durable: no new effect begins. Waiting for the worker to end what it has in hand.", a.mark(status.Request.Environment))
 	}
-	from := 1
-	if status != nil {
-		from = len(status.Starts)
-	}
-	r, err := x.l.End(ctx, x.ref, launcher.Answers{By: oneLine(a.p.requester())}, grace, launcher.Follow{Log: a.err, From: from})
+	a.began(x.ref.Run)
+	r, err := x.l.End(ctx, x.ref, launcher.Answers{By: oneLine(a.p.requester())}, grace, launcher.Follow{Log: a.err, From: len(status.Starts)})
 	if err := a.ended(x.ref, r, err); exitCode(err) != exitCanceled {
 		return err
 	}
 	return nil
+}
+
+// canceling says that the cancel is durable, and leaves.
+func (a *app) canceling(ref ops.RunRef) error {
+	return a.print(map[string]any{"run": ref.Run, "state": "canceling"}, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "The cancel is durable: no new effect begins. See it end with: synops follow %s%s\n", ref.Run, a.flagsAgain())
+		return err
+	})
 }
 
 func (a *app) showCommand() *cobra.Command {
@@ -271,7 +324,7 @@ func (a *app) showCommand() *cobra.Command {
 // show prints a run's state; of one that ended, its result.
 func (a *app) show(v *launcher.View) error {
 	if v.State() == ops.StateEnded {
-		return a.print(v.Result, func(w io.Writer) error { return report.Result(w, v.Result, a.style()) })
+		return a.print(v.Result, func(w io.Writer) error { return report.Status(w, v.RunStatus, false, a.style()) })
 	}
 	doc := struct {
 		Run         ops.RunID           `json:"run"`
@@ -285,17 +338,7 @@ func (a *app) show(v *launcher.View) error {
 		Heartbeat   *ops.Heartbeat      `json:"heartbeat,omitempty"`
 		Cancel      *ops.CancelMarker   `json:"cancel,omitempty"`
 	}{v.Run, v.Request.Task, v.Request.Environment, v.State(), v.Lost(), v.Live, v.Request.Requester, len(v.Starts), v.Heartbeat, v.Cancel}
-	return a.print(doc, func(w io.Writer) error {
-		if err := report.Status(w, v.RunStatus, a.style()); err != nil {
-			return err
-		}
-		if v.Lost() {
-			_, err := fmt.Fprintf(w, "Nobody works on it any more. Go on with: synops resume %s\n", v.Run)
-			return err
-		}
-		_, err := fmt.Fprintf(w, "follow it  synops follow %s\n", v.Run)
-		return err
-	})
+	return a.print(doc, func(w io.Writer) error { return report.Status(w, v.RunStatus, v.Lost(), a.style()) })
 }
 
 func (a *app) verifyCommand() *cobra.Command {

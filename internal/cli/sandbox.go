@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 
 	"github.com/spf13/cobra"
@@ -43,16 +44,22 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 	if err != nil {
 		return err
 	}
+	defer l.Close()
 	a.say("%s\nlistening on http://%s", first.Describe(), l.Addr())
-	if f.second == "" {
-		return served(first.Serve(ctx, l))
+	doc := map[string]string{"host": "http://" + l.Addr().String()}
+	if f.second != "" {
+		l2, err := listenLoopback(f.second)
+		if err != nil {
+			return err
+		}
+		a.say("second stack on http://%s", l2.Addr())
+		doc["second"] = "http://" + l2.Addr().String()
+		go func() { _ = second.Serve(ctx, l2) }()
 	}
-	l2, err := listenLoopback(f.second)
-	if err != nil {
+	if err := a.print(doc, func(io.Writer) error { return nil }); err != nil {
 		return err
 	}
-	a.say("second stack on http://%s", l2.Addr())
-	go func() { _ = second.Serve(ctx, l2) }()
+	a.flush()
 	return served(first.Serve(ctx, l))
 }
 

@@ -16,8 +16,9 @@ type Process struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Terminal bool // Err is a terminal: progress may be drawn there
-	Color    bool
-	Width    int // of the terminal, in columns
+	Color    bool // of Out
+	ErrColor bool // of Err
+	Width    int  // of the terminal, in columns
 	Getenv   func(string) string
 	Command  []string // how to start this program again
 	Host     string   // this machine's name
@@ -33,13 +34,14 @@ func System() Process {
 	} else {
 		p.Command = os.Args[:1]
 	}
-	if fd := int(os.Stderr.Fd()); term.IsTerminal(fd) {
-		p.Terminal = true
-		if w, _, err := term.GetSize(fd); err == nil && w > 20 {
+	p.Terminal = term.IsTerminal(int(os.Stderr.Fd()))
+	for _, f := range []*os.File{os.Stdout, os.Stderr} {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 20 {
 			p.Width = w
 		}
 	}
-	p.Color = term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	colors := os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	p.Color, p.ErrColor = colors && term.IsTerminal(int(os.Stdout.Fd())), colors && p.Terminal
 	p.OpenFD = func(n int) (io.Reader, error) { return os.NewFile(uintptr(n), "pipe"), nil }
 	return p
 }

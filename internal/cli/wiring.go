@@ -23,6 +23,9 @@ var launcherStillRunning = launcher.ErrStillRunning
 
 // open opens the store that --store names, or the XDG state folder.
 func (a *app) open(ctx context.Context) (*store.Store, error) {
+	if err := a.local(); err != nil {
+		return nil, err
+	}
 	place := a.store
 	if place == "" {
 		place = a.p.stateDir()

@@ -191,9 +191,9 @@ var rendered = []struct {
 	{"tasks", func(w io.Writer, st report.Style) error { return report.Tasks(w, catalog(), st) }},
 	{"task", func(w io.Writer, st report.Style) error { return report.Task(w, taskOf(), st) }},
 	{"leases", func(w io.Writer, st report.Style) error { return report.Leases(w, leases(), st) }},
-	{"status_running", func(w io.Writer, st report.Style) error { return report.Status(w, running(), st) }},
-	{"status_lost", func(w io.Writer, st report.Style) error { return report.Status(w, lost(), st) }},
-	{"status_ended", func(w io.Writer, st report.Style) error { return report.Status(w, ended(), st) }},
+	{"status_running", func(w io.Writer, st report.Style) error { return report.Status(w, running(), false, st) }},
+	{"status_lost", func(w io.Writer, st report.Style) error { return report.Status(w, lost(), true, st) }},
+	{"status_ended", func(w io.Writer, st report.Style) error { return report.Status(w, ended(), false, st) }},
 	{"error_refused", func(w io.Writer, st report.Style) error {
 		return report.Error(w, fmt.Errorf("reading the token: %w", ops.Refuse("token", "Run: chmod 600 token", "others than its owner may use it (mode %04o).", 0o644)), st)
 	}},

@@ -20,6 +20,7 @@ type Row struct {
 	Requester   string              `json:"requester"`
 	Reason      string              `json:"reason,omitempty"`
 	Asked       time.Time           `json:"asked"`
+	Problem     string              `json:"problem,omitempty"` // why its documents cannot be read
 }
 
 // A column of a table. Cells are clean.
@@ -87,7 +88,10 @@ func Runs(w io.Writer, rows []Row, st Style) error {
 			return ""
 		}},
 		{head: "OUTCOME", color: func(i int) string {
-			if rows[i].Outcome == "" {
+			switch {
+			case rows[i].Problem != "" || rows[i].Lost:
+				return red
+			case rows[i].Outcome == "":
 				return ""
 			}
 			return outcomeColor(rows[i].Outcome)
@@ -117,6 +121,8 @@ func environmentCell(env ops.EnvironmentName) string {
 
 func stateWord(r Row) string {
 	switch {
+	case r.Problem != "":
+		return "unreadable"
 	case r.Outcome != "":
 		return string(r.Outcome)
 	case r.Lost:

@@ -20,11 +20,13 @@ func Markdown(w io.Writer, r *ops.Result) error {
 	}
 	p.line("## ", mark, escape(string(r.Task)), " in ", escape(string(r.Environment)), ": ", escape(outcomeWord(r)))
 	p.gap()
-	p.line(escape(r.Message))
-	p.gap()
+	if r.Message != r.Changed {
+		p.line(escape(r.Message))
+		p.gap()
+	}
 	p.markdownRow("Changed", escape(r.Changed))
 	p.markdownRow("Not changed", escape(r.Unchanged))
-	p.markdownRow("Next", stepMarkdown(r.Next))
+	p.markdownRow("Next", stepMarkdown(nextOf(r)))
 	p.markdownEffects(r)
 	for i, n := range r.Notes {
 		if i == 0 {
@@ -44,7 +46,7 @@ func Markdown(w io.Writer, r *ops.Result) error {
 	p.markdownRow("Requester", escape(r.Requester))
 	p.markdownRow("Ended", p.clock(r.Ended, true))
 	p.markdownRow("Run", span(string(r.Run)))
-	p.markdownRow("Look again", span("synops show "+ops.ShellQuote(string(r.Run))+" -e "+ops.ShellQuote(string(r.Environment))))
+	p.markdownRow("Look again", span("synops show "+ops.ShellQuote(string(r.Run))))
 	return p.to(w)
 }
 

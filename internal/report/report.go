@@ -21,7 +21,8 @@ import (
 type Style struct {
 	Color bool           // escape sequences for colors; NO_COLOR is the caller's to honor
 	Width int            // columns; 0: 80. Never less than 40
-	Local *time.Location // times are also shown in it; nil: UTC only
+	Local *time.Location // times are also shown in it where it is not UTC; nil: UTC only
+	Flags string         // what commands shown must carry, such as " --store DIR"
 }
 
 // mostLines bounds what is listed of one kind.
@@ -125,7 +126,18 @@ func (p *page) environment(env ops.EnvironmentName) string {
 	if !production(env) {
 		return ""
 	}
-	return p.paint(prodMark, " PROD ") + " "
+	return p.paint(prodMark, Mark(env)) + "  "
+}
+
+// Mark is what names an environment in a line for people: prod in capitals.
+func Mark(env ops.EnvironmentName) string { return Clean(environmentCell(env)) }
+
+// Marked is Mark, standing out where it is production and colors may be used.
+func Marked(env ops.EnvironmentName, st Style) string {
+	if !production(env) || !st.Color {
+		return Mark(env)
+	}
+	return newPage(st).paint(prodMark, Mark(env))
 }
 
 // production tells whether an environment is marked: a name that only begins so
@@ -143,10 +155,13 @@ func (st Style) clock(t time.Time, day bool) string {
 		layout = time.DateTime
 	}
 	s := utc.Format(layout + " MST")
-	if st.Local == nil || st.Local == time.UTC {
+	if st.Local == nil {
 		return s
 	}
 	local := t.In(st.Local)
+	if _, offset := local.Zone(); offset == 0 {
+		return s
+	}
 	layout = time.TimeOnly
 	if local.YearDay() != utc.YearDay() {
 		layout = time.DateTime

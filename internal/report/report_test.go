@@ -48,7 +48,7 @@ func TestHostile(t *testing.T) {
 		},
 		"tasks":  func(w io.Writer, st report.Style) error { return report.Tasks(w, ops.Catalog{task}, st) },
 		"task":   func(w io.Writer, st report.Style) error { return report.Task(w, &task, st) },
-		"status": func(w io.Writer, st report.Style) error { return report.Status(w, status, st) },
+		"status": func(w io.Writer, st report.Style) error { return report.Status(w, status, false, st) },
 		"leases": func(w io.Writer, st report.Style) error {
 			return report.Leases(w, []ops.Lease{{Environment: env, Name: hostile, RunRef: ops.RunRef{Run: hostile}}}, st)
 		},

@@ -20,14 +20,30 @@ func Result(w io.Writer, r *ops.Result, st Style) error {
 // result writes r; s adds what only the run's documents know, and may be nil.
 func (p *page) result(r *ops.Result, s *ops.RunStatus) {
 	p.title(r.Environment, outcomeColor(r.Outcome), outcomeWord(r), fmt.Sprintf("%s in %s", Clean(string(r.Task)), Clean(string(r.Environment))))
-	p.hang("", 0, Clean(r.Message))
+	if r.Message != r.Changed {
+		p.hang("", 0, Clean(r.Message))
+	}
 	p.gap()
 	p.step("Changed", 11, r.Changed)
 	p.step("Not changed", 11, r.Unchanged)
-	p.step("Next", 11, r.Next)
+	p.step("Next", 11, nextOf(r))
 	p.outcomes(r)
 	p.notes(r.Notes)
 	p.rest(r, s)
+}
+
+// nextOf is what to do next: a run that was refused or canceled is over, and the
+// reader must not look for more.
+func nextOf(r *ops.Result) string {
+	switch {
+	case r.Next != "":
+		return r.Next
+	case r.Outcome == ops.RunRefused:
+		return "Put right what the message names, then ask anew: this run is over."
+	case r.Outcome == ops.RunCanceled:
+		return "Nothing: this run is over. Ask anew for what was not done."
+	}
+	return ""
 }
 
 // outcomeWord adds the code, where it says more.
@@ -70,7 +86,9 @@ func (p *page) outcomes(r *ops.Result) {
 		return
 	}
 	p.gap()
-	p.line(counts(r.Counts))
+	if len(r.Effects) > 1 {
+		p.line(counts(r.Counts))
+	}
 	sorted := worstFirst(r.Effects)
 	shown := sorted[:min(len(sorted), mostLines)]
 	kind, target := 0, 0
@@ -172,5 +190,5 @@ func (p *page) rest(r *ops.Result, s *ops.RunStatus) {
 		run += fmt.Sprintf(" (attempt %d)", r.Attempt)
 	}
 	p.field("run", 9, run)
-	p.step("again", 9, "synops show "+ops.ShellQuote(string(r.Run))+" -e "+ops.ShellQuote(string(r.Environment)))
+	p.step("again", 9, "synops show "+ops.ShellQuote(string(r.Run))+p.Flags)
 }

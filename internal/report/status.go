@@ -8,8 +8,9 @@ import (
 )
 
 // Status writes what a run's documents say of it: its state, who asked for it and
-// why, its attempts and sign of life, and its result once there is one.
-func Status(w io.Writer, s *ops.RunStatus, st Style) error {
+// why, its attempts and sign of life, and its result once there is one. lost says
+// that nobody works on it any more.
+func Status(w io.Writer, s *ops.RunStatus, lost bool, st Style) error {
 	p := newPage(st)
 	if s.State() == ops.StateEnded {
 		p.result(s.Result, s)
@@ -25,14 +26,14 @@ func Status(w io.Writer, s *ops.RunStatus, st Style) error {
 	}
 	p.title(env, bold, s.String(), rest)
 	p.gap()
-	p.life(s)
+	p.life(s, lost)
 	if s.Request != nil {
 		p.field("requester", 9, Clean(s.Request.Requester))
 	}
 	p.asked(s)
 	p.field("run", 9, Clean(string(s.Run)))
 	p.gap()
-	p.advice(s, env)
+	p.advice(s, lost)
 	return p.to(w)
 }
 
@@ -51,7 +52,7 @@ func (p *page) asked(s *ops.RunStatus) {
 }
 
 // life writes attempt, progress and heartbeat.
-func (p *page) life(s *ops.RunStatus) {
+func (p *page) life(s *ops.RunStatus, lost bool) {
 	if a := s.Attempt(); a != nil {
 		p.field("attempt", 9, fmt.Sprintf("%d, since %s on %s", a.N, p.clock(a.At, true), Clean(a.Host)))
 	} else if n := len(s.Starts); n > 0 {
@@ -59,6 +60,9 @@ func (p *page) life(s *ops.RunStatus) {
 	}
 	h := s.Heartbeat
 	if h == nil {
+		if lost {
+			p.line(p.paint(dim, pad("heartbeat", 9)), "  ", p.paint(red, "none: lost?"))
+		}
 		return
 	}
 	p.field("phase", 9, Clean(h.Phase))
@@ -66,29 +70,25 @@ func (p *page) life(s *ops.RunStatus) {
 		p.field("progress", 9, ProgressLine(h.Progress, 0, p.Width-11))
 	}
 	age := length(s.HeartbeatAge) + " ago"
-	if lost(s) {
+	if lost {
 		p.line(p.paint(dim, pad("heartbeat", 9)), "  ", p.paint(red, age+": lost?"))
 		return
 	}
 	p.field("heartbeat", 9, age)
 }
 
-// lost tells whether a running run reads as lost.
-func lost(s *ops.RunStatus) bool {
-	return s.State() == ops.StateRunning && s.Heartbeat != nil && s.HeartbeatAge > ops.LostAfter
-}
-
-func (p *page) advice(s *ops.RunStatus, env ops.EnvironmentName) {
-	tail := " " + ops.ShellQuote(string(s.Run))
-	if env != "" {
-		tail += " -e " + ops.ShellQuote(string(env))
-	}
+// advice names the command to go on with, and how to stop it.
+func (p *page) advice(s *ops.RunStatus, lost bool) {
+	tail := " " + ops.ShellQuote(string(s.Run)) + p.Flags
 	switch {
-	case lost(s) && s.Cancel != nil:
-		p.next("synops settle" + tail)
-	case lost(s):
-		p.next("synops resume" + tail)
+	case lost && s.Cancel != nil:
+		p.next("nobody works on it any more; finish its clean-up: synops settle" + tail)
+	case lost:
+		p.next("nobody works on it any more; go on: synops resume" + tail)
 	default:
 		p.next("synops follow" + tail)
+		if s.Cancel == nil {
+			p.step("stop", 4, "synops cancel"+tail)
+		}
 	}
 }
