@@ -3,6 +3,7 @@ package ops
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -50,13 +51,13 @@ func canonicalObject(s string) (Object, error) {
 
 // jsonReason keeps Go's type names out of messages.
 func jsonReason(err error) error {
-	if se, ok := err.(*json.SyntaxError); ok {
+	if se, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("%s at byte %d", se.Error(), se.Offset)
 	}
-	if te, ok := err.(*json.UnmarshalTypeError); ok {
+	if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("it is a JSON %s", te.Value)
 	}
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("it ends too early")
 	}
 	return err

@@ -250,7 +250,7 @@ func ParseOutcome(s string) (Outcome, error) {
 	return "", &Error{Code: Invalid, Message: Quote(s) + " is not an outcome.", Hint: "It is one of succeeded, refused, failed, canceled."}
 }
 
-// State of a run, derived from its documents and never stored.
+// RunState is how a run is, derived from its documents and never stored.
 type RunState string
 
 // The states of a run.

@@ -92,7 +92,7 @@ func (c *Client) fill(o *order, a answer) *fault {
 	if o.into == nil {
 		return nil
 	}
-	why := ""
+	var why string
 	switch body := bytes.TrimSpace(a.body); {
 	case len(a.body) > mostBody:
 		return c.odd(o, a, fmt.Sprintf("more than %d MiB", mostBody>>20))

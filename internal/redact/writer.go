@@ -80,7 +80,7 @@ func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
-		if w.err == errClosed {
+		if errors.Is(w.err, errClosed) {
 			return nil
 		}
 		return w.err

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -156,7 +157,8 @@ func (q *request) dispatch(accept string) answer {
 	defer q.s.mu.Unlock()
 	v, err := q.route.handle(q)
 	if err != nil {
-		return err.(*failure).answer(accept)
+		refused, _ := errors.AsType[*failure](err) // handlers return no other error
+		return refused.answer(accept)
 	}
 	return success(q.route.status, v)
 }

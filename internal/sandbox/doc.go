@@ -11,5 +11,5 @@
 // state/backfills; PUT state/status; POST reset.
 //
 // What is not here: persistence, real credentials, anything that asks the network,
-// and certainty where the service's own sources leave a behaviour open.
+// and certainty where the service's own sources leave a behavior open.
 package sandbox

@@ -59,16 +59,26 @@ func archive(ctx context.Context, a adminJob, step *ops.Step) (ops.Done, error) 
 		return ops.Done{}, err
 	}
 	after := ops.State{"limit": limit, "jobState": string(status.JobState), "jobId": status.JobID}
+	queued, told := queuedBy(status)
+	if !told {
+		return ops.Done{After: after, Message: "job " + status.JobID + " is complete, but does not tell how many file handles it queued"}, nil
+	}
+	after["queued"] = queued
+	message := fmt.Sprintf("job %s queued %d file handles; they are archived from now on", status.JobID, queued)
+	if queued >= limit {
+		message += ", and more may be waiting: the limit was reached"
+	}
+	return ops.Done{After: after, Message: message}, nil
+}
+
+// queuedBy returns how many files a job says it queued; false when it does not
+// say.
+func queuedBy(status synapse.AsyncJobStatus) (int64, bool) {
 	var response struct {
 		Count *int64 `json:"count"`
 	}
 	if json.Unmarshal(status.ResponseBody, &response) != nil || response.Count == nil {
-		return ops.Done{After: after, Message: "job " + status.JobID + " is complete, but does not tell how many file handles it queued"}, nil
+		return 0, false
 	}
-	after["queued"] = *response.Count
-	message := fmt.Sprintf("job %s queued %d file handles; they are archived from now on", status.JobID, *response.Count)
-	if *response.Count >= limit {
-		message += ", and more may be waiting: the limit was reached"
-	}
-	return ops.Done{After: after, Message: message}, nil
+	return *response.Count, true
 }

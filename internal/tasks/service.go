@@ -7,7 +7,7 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/synapse"
 )
 
-// Service is all that tasks ask of one Synapse host; internal/adminapi fulfils
+// Service is all that tasks ask of one Synapse host; internal/adminapi fulfills
 // it. Each file declares the part it calls. Errors carry ops codes: NotFound for
 // 404, Denied for 401 and 403, Conflict for 409 and 412, Invalid for 400,
 // Unavailable when nothing was done, and Unsettled when a write that must not be

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -53,7 +54,7 @@ func (j *journal) take(ctx context.Context) error {
 			return err
 		}
 		err := j.flush(ctx)
-		if err != ErrFenced {
+		if !errors.Is(err, ErrFenced) {
 			return err
 		}
 		// The attempt before wrote once more: read that too and fence it then.
