@@ -1,0 +1,44 @@
+# Recipes for daily work; "just" lists them. Everything here is one command, so that
+# nobody needs just itself.
+
+_list:
+    @just --list --unsorted
+
+# All that a change must pass: the same as CI
+check:
+    bash .ci/run
+
+# Tests only
+test *ARGS:
+    go test ./... {{ARGS}}
+
+# The proofs in full: a kill at every journal entry, a cancel at every entry (slow)
+prove:
+    SYNOPS_PROVE=1 go test -count=1 -timeout=60m ./...
+
+# golangci-lint, as CI runs it
+lint:
+    go tool -modfile=tools/lint/go.mod golangci-lint run ./...
+
+# Benchmarks, six times each; compare two files with "just compare OLD NEW"
+bench OUT="bench.txt":
+    go test -run='^$' -bench=. -count=6 ./... | tee {{OUT}}
+
+# What two benchmark files differ in
+compare OLD NEW:
+    go tool -modfile=tools/go.mod benchstat {{OLD}} {{NEW}}
+
+# Every fuzzer, so long each
+fuzz TIME="30s":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for package in $(go list ./...); do
+      for name in $(go test -list='^Fuzz' "$package" | grep '^Fuzz' || true); do
+        echo "== $package $name"
+        go test -run='^$' -fuzz="^$name\$" -fuzztime={{TIME}} "$package"
+      done
+    done
+
+# The main job on this machine, as an operator sees it
+demo:
+    go run ./cmd/synops demo
