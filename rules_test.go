@@ -59,10 +59,12 @@ var placements = []placement{
 
 	{"internal/secret", []string{root}, "whoever holds the token reaches nothing it could leak through"},
 	{"internal/redact", nil, "a writer that masks bytes; it does not know what a secret is for"},
+	{"internal/proof", nil, "holds tests only, so its one file imports nothing"},
 	{"internal/report", []string{root}, "renders a result for whoever asks; reads nothing"},
 	{"internal/migrate", []string{root}, "the long migration works against interfaces, so that each cut can be tested"},
 	{"internal/toolrun", []string{root}, "it runs a tool and does not know which"},
-	{"internal/emulator", []string{root, "internal/policy"}, "a small AWS account judges as policy does"},
+	{"internal/emulator", []string{root, "internal/policy", "internal/cfn"}, "a small AWS account judges as policy does and reads templates as cfn does"},
+	{"internal/cfn", []string{root}, "reads templates as CloudFormation does, whoever asks: the emulator, or a check before a deployment"},
 	{"internal/policy", []string{root}, "evaluates IAM documents and nothing else"},
 }
 
@@ -88,8 +90,8 @@ var restrictions = []restriction{
 		"AWS is reached through adapters: declare a small interface and let cli hand one of them over"},
 	{"github.com/spf13/", []string{"internal/cli"},
 		"flags exist in cli only: take a config struct"},
-	{"github.com/goccy/", []string{"internal/environments"},
-		"YAML is read at one edge: hand on trusted values"},
+	{"github.com/goccy/", []string{"internal/environments", "internal/cfn"},
+		"YAML is read where a file becomes trusted values: hand those on"},
 	{"os/exec", []string{"internal/engine/local", "internal/cli", "internal/toolrun"},
 		"who can start processes can start anything: let the local engine or toolrun do it"},
 	{"unsafe", nil,
