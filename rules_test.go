@@ -105,7 +105,7 @@ var restrictions = []restriction{
 }
 
 // standardOnly are packages that import nothing but the standard library.
-var standardOnly = []string{root, "internal/synapse", "internal/redact"}
+var standardOnly = []string{root, "internal/synapse", "internal/redact", "internal/policy", "deploy"}
 
 // forbiddenNames tell a reader nothing of what is inside, and gather everything.
 var forbiddenNames = []string{"util", "utils", "common", "helpers", "types", "models", "shared", "base", "http", "context", "errors", "log", "runtime", "aws"}
