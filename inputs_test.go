@@ -199,6 +199,11 @@ func TestParseRefusesWhatIsTooLong(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "4500000 bytes long") {
 		t.Errorf("Parse: %v, want its length refused", err)
 	}
+	// Each ID grows by three bytes: the worker would refuse what the launcher took.
+	_, err = everyKind().Parse(map[string]string{"entities": distinct(460_000)})
+	if err == nil || !strings.Contains(err.Error(), "At most 4194304 are taken") {
+		t.Errorf("Parse: %.200v, want the canonical form's length refused", err)
+	}
 	ids := make([]string, 100_000)
 	for i := range ids {
 		ids[i] = fmt.Sprint(3_000_000 + i)
@@ -207,4 +212,13 @@ func TestParseRefusesWhatIsTooLong(t *testing.T) {
 	if err != nil || len(v.List("users")) != len(ids) {
 		t.Errorf("100,000 users: %d parsed, %v", len(v.List("users")), err)
 	}
+}
+
+// distinct lists n different numbers of seven digits.
+func distinct(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%d,", 1_000_000+i)
+	}
+	return b.String()
 }

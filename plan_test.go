@@ -193,6 +193,21 @@ func TestDifference(t *testing.T) {
 	}
 }
 
+// TestDifferenceOfSummaries: what was read of the first targets binds nothing, so it
+// is not what a refusal is about.
+func TestDifferenceOfSummaries(t *testing.T) {
+	summary := func(list string) *ops.Plan {
+		p := samplePlan()
+		p.Summary, p.EffectsTotal, p.ListDigest = true, 5000, ops.DigestOf([]byte(list))
+		return p
+	}
+	p := summary("another")
+	p.Effects[0].Before["etag"] = "e9"
+	if got := p.Difference(planTask(), summary("list")); !slices.Equal(got, []string{"The list of targets is another one."}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestDifferenceIsBounded: a person reads ten lines, not a thousand.
 func TestDifferenceIsBounded(t *testing.T) {
 	p, approved := samplePlan(), samplePlan()
