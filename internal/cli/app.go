@@ -45,6 +45,7 @@ func Main(ctx context.Context, args []string, p Process) int {
 	a := &app{p: p}
 	a.out, a.err = a.secrets.Writer(p.Out), a.secrets.Writer(p.Err)
 	defer a.flush()
+	a.maskMistakes(args)
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -53,6 +54,21 @@ func Main(ctx context.Context, args []string, p Process) int {
 	}
 	a.report(err)
 	return exitCode(err)
+}
+
+// maskMistakes has what looks like a token in the arguments masked in every
+// output: messages quote what was given.
+func (a *app) maskMistakes(args []string) {
+	for _, arg := range args {
+		if !ops.LooksSecret(arg) {
+			continue
+		}
+		for word := range strings.FieldsFuncSeq(arg, func(r rune) bool { return strings.ContainsRune("= \t\n\r,;\"'{}", r) }) {
+			if ops.LooksSecret(word) {
+				_ = a.secrets.Add(word) // too short or too many to be masked: quoted all the same
+			}
+		}
+	}
 }
 
 func (a *app) flush() {

@@ -154,10 +154,16 @@ func (a *app) listFrom(ctx context.Context, task *ops.Task, in *ops.Input, from 
 	if column == "" && strings.HasSuffix(strings.ToLower(path), ".csv") {
 		return "", &ops.Error{Code: ops.Invalid, Message: "a CSV has columns.", Hint: fmt.Sprintf("Name one: %s=@%s:COLUMN.", in.Name, path)}
 	}
-	if column == "" {
-		return strings.TrimPrefix(string(data), "\ufeff"), nil
+	list := strings.TrimPrefix(string(data), "\ufeff")
+	if column != "" {
+		if list, err = csvColumn(data, column); err != nil {
+			return "", err
+		}
 	}
-	return csvColumn(data, column)
+	if strings.TrimSpace(list) == "" {
+		return "", &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("%s lists nothing.", ops.Quote(path)), Hint: "Give a text file with a value on each line."}
+	}
+	return list, nil
 }
 
 // readList reads a regular file of text; anything else (a device, another
@@ -198,7 +204,7 @@ func ofTheKernel(path string) bool {
 	if err != nil {
 		return true // cannot be told
 	}
-	for _, root := range []string{"/proc/", "/sys/", "/dev/"} {
+	for _, root := range []string{"/proc/", "/sys/"} {
 		if strings.HasPrefix(abs, root) {
 			return true
 		}

@@ -124,7 +124,7 @@ func (a *app) collect(ctx context.Context, st *store.Store, f runsFilter, since 
 		if err != nil {
 			return nil, err
 		}
-		if e.Run.Time().Before(since) || len(rows) == f.limit {
+		if e.Run.Time().Before(since) || len(rows) >= f.limit && !e.Run.Time().Equal(rows[len(rows)-1].Run.Time()) {
 			break
 		}
 		if f.task != "" && e.Run.Task() != ops.TaskName(f.task) || f.requester != "" && e.Requester != f.requester ||
@@ -139,7 +139,9 @@ func (a *app) collect(ctx context.Context, st *store.Store, f runsFilter, since 
 			rows = append(rows, row)
 		}
 	}
-	return rows, nil
+	// IDs tell the second; those of one second are put in order here.
+	slices.SortStableFunc(rows, func(x, y report.Row) int { return y.Asked.Compare(x.Asked) })
+	return rows[:min(len(rows), f.limit)], nil
 }
 
 // rowOf reads what a row shows. A run that cannot be read is listed too, with the
@@ -152,7 +154,7 @@ func (a *app) rowOf(ctx context.Context, st *store.Store, e ops.IndexEntry) repo
 		row.Problem = err.Error()
 		return row
 	}
-	row.State, row.Lost = v.State(), v.Lost()
+	row.State, row.Lost, row.Asked = v.State(), v.Lost(), v.Starts[0].At
 	if row.State == ops.StateEnded {
 		row.Outcome = v.Result.Outcome
 	}

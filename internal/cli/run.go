@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,9 +53,16 @@ func (a *app) plan(ctx context.Context, asked *asking) error {
 	}
 	a.keepPlan(p, asked.task.Personal)
 	p = p.Masked(asked.task.Personal)
+	p.Notes = append(unsaid(asked.values.Notes(), p.Notes), p.Notes...)
 	return a.print(p, func(w io.Writer) error {
 		return report.Plan(w, report.PlanView{Plan: p, Command: a.runCommandLine(asked)}, a.style())
 	})
+}
+
+// unsaid returns the notes that are not among said: the request carries canonical
+// values, so what was folded on the way to them only we know.
+func unsaid(notes, said []string) []string {
+	return slices.DeleteFunc(slices.Clone(notes), func(n string) bool { return slices.Contains(said, n) })
 }
 
 func closeAll(clients *[]*adminapi.Client) {
@@ -174,6 +182,13 @@ func (a *app) run(ctx context.Context, asked *asking, answers launcher.Answers, 
 		return a.notLaunched(ref, err)
 	}
 	a.header(asked.task, asked.request, ref, attached)
+	again, err := asked.task.Parse(asked.request.Inputs)
+	if err != nil {
+		return err
+	}
+	for _, note := range unsaid(asked.values.Notes(), again.Notes()) {
+		a.say("note: %s", note)
+	}
 	if f.detach {
 		return a.detached(ref)
 	}

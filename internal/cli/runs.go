@@ -364,7 +364,11 @@ func (a *app) verifyCommand() *cobra.Command {
 				Checked []string  `json:"checked"`
 			}{x.ref.Run, true, v.Checked}
 			return a.print(doc, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "%s is intact: %d documents checked.\n", x.ref.Run, len(v.Checked))
+				text := fmt.Sprintf("%s is intact.\n", x.ref.Run)
+				for _, line := range v.Checked {
+					text += "  " + report.Clean(line) + "\n"
+				}
+				_, err := io.WriteString(w, text)
 				return err
 			})
 		},
