@@ -12,8 +12,11 @@ import (
 // By and Reason tell. f.N, LiftedBy and LiftedAt are not looked at.
 func (s *Store) Freeze(ctx context.Context, f ops.Freeze) (ops.Freeze, error) {
 	f.LiftedBy, f.LiftedAt = "", time.Time{}
-	for {
+	for taken := 0; ; taken = f.N {
 		last, there, err := s.lastFreeze(ctx, f.Environment)
+		if err == nil && last < taken {
+			err = contradiction(freezeFolder(f.Environment), taken)
+		}
 		if err != nil {
 			return ops.Freeze{}, err
 		}

@@ -31,8 +31,11 @@ func (s *Store) AcquireLease(ctx context.Context, l ops.Lease, takeover *ops.Lea
 	if err != nil {
 		return ops.Lease{}, nil, err
 	}
-	for {
+	for taken := 0; ; {
 		last, held, err := s.lastLease(ctx, folder)
+		if err == nil && last < taken {
+			err = contradiction(folder, taken)
+		}
 		if err != nil {
 			return ops.Lease{}, nil, err
 		}
@@ -57,6 +60,7 @@ func (s *Store) AcquireLease(ctx context.Context, l ops.Lease, takeover *ops.Lea
 		}
 		// Another took that fence first: look again. Each turn means that somebody
 		// got it, so this ends.
+		taken = next.Fence
 	}
 }
 
@@ -152,6 +156,12 @@ func (s *Store) lastLease(ctx context.Context, folder string) (last int, held *o
 		return last, nil, nil
 	}
 	return last, l, nil
+}
+
+// contradiction is the error of a store that does not list what it says is taken:
+// without it, whoever looks again would do so for ever.
+func contradiction(folder string, n int) error {
+	return ops.Errorf(ops.Internal, "the store says that number %d in %s is taken and does not list it.", n, ops.Quote(folder))
 }
 
 func folderOfLease(env ops.EnvironmentName, name string) (string, error) {

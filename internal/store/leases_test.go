@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store"
 )
 
 var other = ops.RunRef{Lane: ops.LaneMigrate, Run: "20261123T141503Z-migrate-aaaa"}
@@ -260,4 +262,25 @@ func TestUnreadableFreezeIsNotThawed(t *testing.T) {
 		_, err = s.Unfreeze(t.Context(), "dev", "joe", at)
 		wantCode(t, "Unfreeze beside "+name, err, ops.Conflict)
 	}
+}
+
+// blind lists nothing, whatever is there.
+type blind struct{ store.Driver }
+
+func (blind) List(context.Context, string) ([]string, error) { return nil, nil }
+
+func TestAStoreThatContradictsItselfIsAnError(t *testing.T) {
+	s, _, c := open(t)
+	_, _, err := s.AcquireLease(t.Context(), lease(other, 1), nil)
+	ok(t, err)
+	_, err = s.Freeze(t.Context(), ops.Freeze{Environment: "dev", By: "jane", At: at})
+	ok(t, err)
+	s = store.New(blind{c})
+	got, holder, err := s.AcquireLease(t.Context(), lease(ref, 1), nil)
+	wantCode(t, "AcquireLease", err, ops.Internal)
+	if got.Fence != 0 || holder != nil {
+		t.Errorf("AcquireLease = %v, %v beside the error", got, holder)
+	}
+	_, err = s.Freeze(t.Context(), ops.Freeze{Environment: "dev", By: "joe", At: at})
+	wantCode(t, "Freeze", err, ops.Internal)
 }
