@@ -4,29 +4,74 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
 
-// settleGrace bounds the calls that settle an effect after the run was told to
-// end.
-const settleGrace = time.Minute
+// A hand is an effect being performed: its intent is durable.
+type hand struct {
+	a      *attempt
+	effect ops.Effect
+
+	mu         sync.Mutex
+	checkpoint json.RawMessage // the last one saved, by this attempt or an earlier
+	begun      bool            // it saved a checkpoint or tried to: something runs
+}
+
+// step returns what the procedure may say while it performs the effect.
+func (h *hand) step() *ops.Step {
+	return &ops.Step{
+		Effect: h.effect, Values: h.a.order.values, Checkpoint: h.checkpoint,
+		Save:     h.save,
+		Progress: h.a.watch.progressed,
+		Log:      h.a.say,
+		Artifact: h.a.keep,
+	}
+}
+
+func (h *hand) save(ctx context.Context, v any) error {
+	data, err := ops.CanonicalJSON(v)
+	if err != nil {
+		return fmt.Errorf("checkpoint of %s: %w", h.effect.ID, err)
+	}
+	h.mu.Lock()
+	h.begun, h.checkpoint = true, data
+	h.mu.Unlock()
+	return h.a.journal.append(context.WithoutCancel(ctx), ops.Entry{Kind: ops.EntryCheckpoint, Effect: h.effect.ID, Data: data})
+}
 
 // effect performs e, whose intent is durable, verifies it and returns the entry
 // of its outcome. A lost answer is settled here, at once, as the effect says.
 func (a *attempt) effect(ctx context.Context, e ops.Effect, checkpoint json.RawMessage) ops.Entry {
-	done, err := a.order.bound.Procedure.Perform(ctx, a.step(e, checkpoint))
+	h := &hand{a: a, effect: e, checkpoint: checkpoint, begun: checkpoint != nil}
+	done, err := a.order.bound.Procedure.Perform(ctx, h.step())
 	if err == nil {
 		return a.verified(ctx, e, done)
 	}
-	lost := ops.CodeOf(err) == ops.Unsettled || ctx.Err() != nil
-	if ops.Refused(err) != nil || !lost {
-		return a.failure(&e, err, ops.EffectFailed)
+	if ops.Refused(err) != nil || !h.lost(ctx, err) {
+		return a.failure(e, err, ops.EffectFailed)
 	}
-	return a.settle(ctx, e, err)
+	return h.settle(ctx, err)
+}
+
+// lost tells whether err leaves open what became of the effect: the service gave
+// no answer, or what was begun could not be followed to its end.
+func (h *hand) lost(ctx context.Context, err error) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ctx.Err() != nil || h.a.journal.fenced.Load() {
+		return true
+	}
+	switch ops.CodeOf(err) {
+	case ops.Unsettled:
+		return true
+	case ops.Unavailable, ops.Canceled:
+		return h.begun
+	}
+	return false
 }
 
 // verified reads the target back where the procedure can.
@@ -36,212 +81,89 @@ func (a *attempt) verified(ctx context.Context, e ops.Effect, done ops.Done) ops
 		return a.outcome(e, done)
 	}
 	state, err := verify(ctx, a.order.values, e)
+	refusal := ops.Refused(err)
 	switch {
-	case err == nil:
-		if state != nil {
-			done.After = state
+	case refusal != nil:
+		entry := a.failure(e, ops.Errorf(ops.Conflict, "it was done, but reading it back shows otherwise: %s", refusal.Reason), ops.EffectFailed)
+		if state == nil {
+			state = ops.State{}
 		}
-		return a.outcome(e, done)
-	case ops.Refused(err) != nil:
-		entry := a.failure(&e, ops.Errorf(ops.Conflict, "it was done, but reading it back shows otherwise: %s", ops.Refused(err).Reason), ops.EffectFailed)
+		entry.After = a.masked(state)
 		return entry
+	case err != nil:
+		done.Message = strings.TrimSpace(done.Message + " Not verified: " + err.Error())
+	case state != nil:
+		done.After = state
 	}
-	done.Message = strings.TrimSpace(done.Message + " Not verified: " + err.Error())
 	return a.outcome(e, done)
 }
 
-// settle learns what became of an effect whose answer is lost, or whose attempt
-// died.
-func (a *attempt) settle(ctx context.Context, e ops.Effect, cause error) ops.Entry {
-	told := ctx.Err() != nil
-	if told {
-		if a.order.task.Class == ops.Reads {
-			return a.failure(&e, errCanceled, ops.EffectNotReached)
+// settleGrace is how long the calls that settle an effect may outlast the work.
+const settleGrace = time.Minute
+
+// outlast returns a context that ends settleGrace after ctx.
+func outlast(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(settleGrace)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-out.Done():
 		}
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), settleGrace)
-		defer cancel()
+	})
+	return out, func() { stop(); cancel() }
+}
+
+// settle learns what became of an effect whose answer is lost.
+func (h *hand) settle(ctx context.Context, cause error) ops.Entry {
+	a, e, told := h.a, h.effect, ctx.Err() != nil
+	if told && a.order.task.Class == ops.Reads {
+		return a.failure(e, errCanceled, ops.EffectNotReached)
 	}
-	p := a.order.bound.Procedure
+	ctx, cancel := outlast(ctx)
+	defer cancel()
 	switch {
-	case e.Settle == ops.SettleRead && p.Settle != nil:
-		done, settled, err := p.Settle(ctx, a.order.values, e)
-		switch {
-		case err != nil:
-			return a.failure(&e, fmt.Errorf("%w; and what became of it could not be read: %w", cause, err), ops.EffectUnsettled)
-		case settled:
-			entry := a.outcome(e, done)
-			entry.Settled = true
-			return entry
-		}
-		return a.failure(&e, fmt.Errorf("it did not happen: %w", cause), a.undone(told))
+	case e.Settle == ops.SettleRead && a.order.bound.Procedure.Settle != nil:
+		return h.read(ctx, cause, told)
 	case e.Settle == ops.SettleResend:
-		done, err := p.Perform(ctx, a.step(e, nil))
-		if err == nil {
-			entry := a.verified(ctx, e, done)
-			entry.Settled = true
-			return entry
-		}
-		if ops.CodeOf(err) == ops.Unsettled || ctx.Err() != nil {
-			return a.failure(&e, err, ops.EffectUnsettled)
-		}
-		return a.failure(&e, err, ops.EffectFailed)
+		return h.resend(ctx, cause)
 	}
 	a.person.Store(true)
-	return a.failure(&e, cause, ops.EffectUnsettled)
+	return a.failure(e, cause, ops.EffectUnsettled)
 }
 
-// undone is the outcome of an effect that provably did not happen: a run told to
-// end did not reach it.
-func (a *attempt) undone(told bool) ops.EffectOutcome {
-	if told {
-		return ops.EffectNotReached
-	}
-	return ops.EffectFailed
-}
-
-// settleOpen settles the intents that earlier attempts left open, one at a time.
-func (a *attempt) settleOpen(ctx context.Context) error {
-	for _, t := range a.openTargets() {
-		in := a.journal.open[t.ID]
-		entry, again := a.settleOne(ctx, t, in)
-		if again {
-			a.journal.later(ops.Entry{Kind: ops.EntryOutcome, Effect: t.ID, Outcome: string(ops.EffectNotReached)})
-			continue
-		}
-		a.journal.later(entry)
-		o := ops.EffectOutcome(entry.Outcome)
-		if recorded(o) {
-			a.journal.outcomes[t.ID] = o
-		}
-		if err := a.journal.flush(context.WithoutCancel(ctx)); err != nil {
-			return err
-		}
-		if o == ops.EffectUnsettled {
-			return ops.Errorf(ops.Unsettled, "What became of %s cannot be told: %s", t.Label, entry.Message)
-		}
-	}
-	return a.journal.flush(context.WithoutCancel(ctx))
-}
-
-func (a *attempt) openTargets() []ops.Target {
-	if len(a.journal.open) == 0 {
-		return nil
-	}
-	var out []ops.Target
-	for _, t := range a.order.targets {
-		if _, ok := a.journal.open[t.ID]; ok {
-			out = append(out, t)
-		}
-	}
-	return out
-}
-
-// settleOne settles one open intent. again: it did not happen, so it is performed
-// in its turn.
-func (a *attempt) settleOne(ctx context.Context, t ops.Target, in intent) (entry ops.Entry, again bool) {
-	e := ops.Effect{Target: t, Summary: in.entry.Summary, Before: in.entry.Before, After: in.entry.After, Settle: in.entry.Settle}
-	if answer, ok := a.start.Settle[t.ID]; ok {
-		if !answer {
-			a.say("settled   %s  not done, as %s says", t.Label, ops.Clip(a.start.By))
-			return ops.Entry{}, true
-		}
-		entry = a.outcome(e, ops.Done{Message: "done, as " + ops.Clip(a.start.By) + " says"})
-		entry.Settled = true
-		return entry, false
-	}
-	ending := a.watch.canceled() || a.start.Kind == ops.StartSettle
-	if in.checkpoint != nil && !ending {
-		return a.effect(ctx, e, in.checkpoint), false
-	}
-	p := a.order.bound.Procedure
+// read asks live state. What provably did not happen was not reached when the run
+// was told to end, and failed otherwise.
+func (h *hand) read(ctx context.Context, cause error, told bool) ops.Entry {
+	a, e := h.a, h.effect
+	done, happened, err := a.order.bound.Procedure.Settle(ctx, a.order.values, e)
 	switch {
-	case e.Settle == ops.SettleRead && p.Settle != nil:
-		done, settled, err := p.Settle(ctx, a.order.values, e)
-		if err != nil {
-			return a.failure(&e, fmt.Errorf("reading what became of it: %w", err), ops.EffectUnsettled), false
-		}
-		if !settled {
-			return ops.Entry{}, true
-		}
-		entry = a.outcome(e, done)
+	case err != nil:
+		return a.failure(e, ops.Errorf(ops.Unsettled, "what became of it could not be read (%w), after: %w", err, cause), ops.EffectUnsettled)
+	case happened:
+		return a.settled(e, done)
+	case told:
+		return a.failure(e, fmt.Errorf("it did not happen: %w", cause), ops.EffectNotReached)
+	}
+	return a.failure(e, ops.Errorf(ops.Unavailable, "it did not happen: %w", cause), ops.EffectFailed)
+}
+
+// resend performs the effect once more: the end state is the same.
+func (h *hand) resend(ctx context.Context, cause error) ops.Entry {
+	a, e := h.a, h.effect
+	if _, err := a.watch.alive(); err != nil { // it was paused: another attempt may act now
+		return a.failure(e, ops.Errorf(ops.Unsettled, "it was not sent again (%w), after: %w", err, cause), ops.EffectUnsettled)
+	}
+	done, err := a.order.bound.Procedure.Perform(ctx, h.step())
+	switch {
+	case err == nil:
+		entry := a.verified(ctx, e, done)
 		entry.Settled = true
-		return entry, false
-	case e.Settle == ops.SettleResend && a.order.task.Class == ops.Reads:
-		return ops.Entry{}, true // a read left no trace: it simply is made again
-	case e.Settle == ops.SettleResend:
-		// Live state may have moved since; plan anew so that the call is the right one.
-		fresh, err := a.order.planOne(ctx, t)
-		if err != nil {
-			return a.failure(&e, err, ops.EffectUnsettled), false
-		}
-		if fresh.Nothing {
-			entry = a.outcome(e, ops.Done{After: fresh.Before})
-			entry.Settled = true
-			return entry, false
-		}
-		return a.settle(ctx, fresh, errLost), false
+		return entry
+	case ops.Refused(err) == nil && h.lost(ctx, err):
+		return a.failure(e, err, ops.EffectUnsettled)
 	}
-	a.person.Store(true)
-	cause := error(errLost)
-	if in.checkpoint != nil {
-		cause = fmt.Errorf("it was in hand when the run was told to end; its last checkpoint was %s", in.checkpoint)
-	}
-	return a.failure(&e, cause, ops.EffectUnsettled), false
+	return a.failure(e, err, ops.EffectFailed)
 }
-
-var errLost = &ops.Error{Code: ops.Unsettled, Message: "The attempt that began it ended before it could say how it went."}
-
-// settleOnly finishes a canceled run: what is open is settled, nothing begins.
-func (a *attempt) settleOnly(ctx context.Context) error {
-	a.watch.phase("settling")
-	ctx = context.WithoutCancel(ctx)
-	if err := a.settleOpen(ctx); err != nil && ops.CodeOf(err) != ops.Unsettled {
-		return err
-	}
-	return errCanceled
-}
-
-// outcome returns the entry of an effect that went well and says so.
-func (a *attempt) outcome(e ops.Effect, done ops.Done) ops.Entry {
-	o := done.Outcome
-	if o == "" {
-		o = ops.EffectDone
-	}
-	after := done.After
-	if after == nil {
-		after = e.After
-	}
-	a.tell(o, e, done.Message)
-	return ops.Entry{Kind: ops.EntryOutcome, Effect: e.ID, Outcome: string(o), Summary: e.Summary,
-		Before: a.masked(e.Before), After: a.masked(after), Message: done.Message}
-}
-
-// failure returns the entry of an effect that did not go well. A refusal means it
-// was left alone.
-func (a *attempt) failure(e *ops.Effect, err error, o ops.EffectOutcome) ops.Entry {
-	if r := ops.Refused(err); r != nil && o == ops.EffectFailed {
-		o = ops.EffectRefused
-	}
-	a.tell(o, *e, err.Error())
-	return ops.Entry{Kind: ops.EntryOutcome, Effect: e.ID, Outcome: string(o), Summary: e.Summary,
-		Before: a.masked(e.Before), Code: ops.CodeOf(err), Message: err.Error()}
-}
-
-// quietAbove is how many targets a run may have for each effect that went well to
-// get a line of its own.
-const quietAbove = 1000
-
-func (a *attempt) tell(o ops.EffectOutcome, e ops.Effect, message string) {
-	ok := o == ops.EffectDone || o == ops.EffectUnchanged
-	if ok && len(a.order.targets) > quietAbove {
-		return
-	}
-	parts := slices.DeleteFunc([]string{e.Summary, message}, func(s string) bool { return s == "" })
-	a.say("%-9s %s  %s", o, e.Label, strings.Join(parts, ": "))
-}
-
-func (a *attempt) masked(s ops.State) ops.State { return s.Masked(a.order.task.Personal, a.key) }
-
-// privateName is an effect's ID as a file name.
-func privateName(id string) string { return strings.ReplaceAll(id, "/", "~") + ".json" }

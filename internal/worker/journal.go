@@ -1,11 +1,12 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
@@ -19,7 +20,7 @@ type intent struct {
 
 // A journal writes the run's record, a document an append. Entries handed to
 // later wait for the next append and go into the same document, before it. Safe
-// for concurrent use.
+// for concurrent use, but for what take sets.
 type journal struct {
 	docs    Documents
 	ref     ops.RunRef
@@ -27,16 +28,26 @@ type journal struct {
 
 	mu    sync.Mutex // one append at a time
 	chain ops.Chain
-	doc   int // number of the last document
+	doc   int    // number of the last document
+	doubt *doubt // the document after it, when it may be there
 
 	pendingMu sync.Mutex // never held while writing: outcomes are handed over meanwhile
 	pending   []ops.Entry
+
+	fenced atomic.Bool // a newer attempt goes on: nothing more may be written or begun
 
 	// What earlier attempts left, by effect ID; set by take.
 	outcomes map[string]ops.EffectOutcome
 	open     map[string]intent
 	planned  ops.Digest
-	fenced   bool
+	unread   error // why the journal could not be read; then nothing can be written
+}
+
+// A doubt is a document whose writing failed so that it may be there or not. It
+// must be settled before another is written.
+type doubt struct {
+	data  []byte
+	chain ops.Chain // with it
 }
 
 func newJournal(d Documents, ref ops.RunRef, request ops.Digest, attempt int) *journal {
@@ -48,24 +59,27 @@ func newJournal(d Documents, ref ops.RunRef, request ops.Digest, attempt int) *j
 // take reads the journal to its end and writes this attempt's first entry there:
 // from then on the attempt before can append nothing, and so begin no effect.
 func (j *journal) take(ctx context.Context) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	const tries = 20
 	for range tries {
-		if err := j.replay(ctx); err != nil {
+		if j.unread = j.replay(ctx); j.unread != nil {
+			return j.unread
+		}
+		d, err := j.document(ops.Entry{Kind: ops.EntryAttempt})
+		if err != nil {
 			return err
 		}
-		err := j.flush(ctx)
-		if !errors.Is(err, ErrFenced) {
+		// Conflict: the attempt before wrote once more. Read that too, fence it then.
+		if err := j.add(ctx, d); ops.CodeOf(err) != ops.Conflict {
+			j.takePending()
 			return err
 		}
-		// The attempt before wrote once more: read that too and fence it then.
-		j.fenced = false
 	}
 	return ops.Errorf(ops.Conflict, "the attempt before this one of %s still writes.", j.ref.Run)
 }
 
 func (j *journal) replay(ctx context.Context) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	skip := j.doc
 	n := 0
 	for doc, err := range j.docs.Journal(ctx, j.ref) {
@@ -75,7 +89,7 @@ func (j *journal) replay(ctx context.Context) error {
 		if n++; n <= skip {
 			continue
 		}
-		if err := j.chain.Decode(doc, func(e ops.Entry) error { j.note(e); return nil }); err != nil {
+		if err := j.chain.Decode(doc, j.note); err != nil {
 			return err
 		}
 		j.doc = n
@@ -83,8 +97,13 @@ func (j *journal) replay(ctx context.Context) error {
 	return nil
 }
 
-// note takes an entry of an earlier attempt into account.
-func (j *journal) note(e ops.Entry) {
+// note takes an entry of an earlier attempt into account. One of a later attempt
+// means that this worker is late: it must not take the journal back.
+func (j *journal) note(e ops.Entry) error {
+	if e.Attempt > j.attempt {
+		j.fence()
+		return ErrFenced
+	}
 	switch e.Kind {
 	case ops.EntryPlan:
 		j.planned = e.Digest
@@ -103,6 +122,7 @@ func (j *journal) note(e ops.Entry) {
 			delete(j.open, e.Effect)
 		}
 	}
+	return nil
 }
 
 // recorded tells whether an outcome is skipped by a later attempt. What was not
@@ -131,13 +151,6 @@ func (j *journal) takePending() []ops.Entry {
 	return p
 }
 
-// putBack returns entries that could not be written to the head of the list.
-func (j *journal) putBack(entries []ops.Entry) {
-	j.pendingMu.Lock()
-	defer j.pendingMu.Unlock()
-	j.pending = append(entries, j.pending...)
-}
-
 // plan records which plan was agreed on, with the next append.
 func (j *journal) plan(d ops.Digest) {
 	j.later(ops.Entry{Kind: ops.EntryPlan, Digest: d})
@@ -146,47 +159,92 @@ func (j *journal) plan(d ops.Digest) {
 
 // append writes what is pending and entries, in one document, and returns once it
 // is durable. ErrFenced: a newer attempt has written there, and this worker must
-// begin nothing more.
+// begin nothing more. After any other error the entries may be there or not; the
+// next append writes them if they are not.
 func (j *journal) append(ctx context.Context, entries ...ops.Entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.fenced {
+	if j.fenced.Load() {
 		return ErrFenced
 	}
-	waiting := j.takePending()
-	all := append(waiting, entries...)
+	if j.unread != nil {
+		return j.unread
+	}
+	if err := j.settleDoubt(ctx); err != nil {
+		return err
+	}
+	all := append(j.takePending(), entries...)
 	if len(all) == 0 {
 		return nil
 	}
-	if err := j.write(ctx, all); err != nil {
-		j.putBack(all[:len(waiting)])
-		return err
-	}
-	return nil
-}
-
-func (j *journal) write(ctx context.Context, all []ops.Entry) error {
-	at := now()
-	for i := range all {
-		all[i].Attempt = j.attempt
-		if all[i].At.IsZero() {
-			all[i].At = at
-		}
-	}
-	chain := j.chain
-	data, err := chain.Encode(all...)
+	d, err := j.document(all...)
 	if err != nil {
 		return err
 	}
-	if err := j.docs.AppendJournal(ctx, j.ref, j.doc+1, data); ops.CodeOf(err) == ops.Conflict {
-		j.fenced = true
-		return ErrFenced
-	} else if err != nil {
-		return fmt.Errorf("writing the journal: %w", err)
-	}
-	j.chain, j.doc = chain, j.doc+1
-	return nil
+	return j.write(ctx, d)
 }
+
+// document is what comes next in the journal.
+func (j *journal) document(entries ...ops.Entry) (doubt, error) {
+	at := now()
+	for i := range entries {
+		entries[i].Attempt = j.attempt
+		if entries[i].At.IsZero() {
+			entries[i].At = at
+		}
+	}
+	chain := j.chain
+	data, err := chain.Encode(entries...)
+	return doubt{data, chain}, err
+}
+
+// write adds a document where none may be.
+func (j *journal) write(ctx context.Context, d doubt) error {
+	err := j.add(ctx, d)
+	if ops.CodeOf(err) == ops.Conflict {
+		j.fence()
+		return ErrFenced
+	}
+	return err
+}
+
+func (j *journal) add(ctx context.Context, d doubt) error {
+	err := j.docs.AppendJournal(ctx, j.ref, j.doc+1, d.data)
+	switch {
+	case err == nil:
+		j.chain, j.doc, j.doubt = d.chain, j.doc+1, nil
+	case ops.CodeOf(err) != ops.Conflict:
+		j.doubt = &d
+		err = fmt.Errorf("writing the journal: %w", err)
+	}
+	return err
+}
+
+// settleDoubt writes the document in doubt, or finds that it is there.
+func (j *journal) settleDoubt(ctx context.Context) error {
+	if j.doubt == nil {
+		return nil
+	}
+	n := 0
+	for doc, err := range j.docs.Journal(ctx, j.ref) {
+		if err != nil {
+			return fmt.Errorf("reading the journal: %w", err)
+		}
+		if n++; n <= j.doc {
+			continue
+		}
+		if !bytes.Equal(doc, j.doubt.data) {
+			j.fence()
+			return ErrFenced
+		}
+		j.chain, j.doc, j.doubt = j.doubt.chain, n, nil
+		return nil
+	}
+	return j.write(ctx, *j.doubt)
+}
+
+// fence ends this worker's part in the journal.
+func (j *journal) fence() { j.fenced.Store(true) }
 
 // flush writes what is pending.
 func (j *journal) flush(ctx context.Context) error { return j.append(ctx) }

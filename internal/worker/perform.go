@@ -2,8 +2,6 @@ package worker
 
 import (
 	"context"
-	"fmt"
-	"sync"
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -12,9 +10,11 @@ import (
 const (
 	// A bulk goes on one first, then a few, then at full pace.
 	firstBatch, fewBatch, fullBatch = 1, 3, ops.MostBatch / 2
-	// The next batch is made ready while this many still wait, so that at most
-	// ops.MostBatch intents are open at once.
+	// The next batch is made ready while this many still wait.
 	lowWater = fullBatch / 2
+	// A batch is not smaller than this because many are in hand: each costs a
+	// journal document.
+	leastBatch = fullBatch / 4
 	// A bulk stops after so many failures in a row, or one in twenty from the
 	// twentieth on.
 	mostInARow, percentFrom, onePer = 3, 20, 20
@@ -22,15 +22,17 @@ const (
 )
 
 // A bulk performs a run's effects: intents first, durably, then the calls, as many
-// at once as the service's pace allows, then their outcomes.
+// at once as the service's pace allows, then their outcomes. Its fields belong to
+// the goroutine of run.
 type bulk struct {
 	a       *attempt
-	planned []ops.Effect // by target; empty when each is planned as it is reached
+	planned []ops.Effect // by target; nil when each is planned as it is reached
 	todo    []int        // targets without a recorded outcome, in order
 	next    int          // into todo
 
 	ready    []ops.Effect // their intents are durable
 	making   bool         // a batch is being made ready
+	flushing bool         // outcomes are being written
 	inHand   int
 	finished int // effects that ended in this attempt
 	failed   int
@@ -39,18 +41,10 @@ type bulk struct {
 	single   bool  // effects turned out to be such that only a person can settle
 }
 
-// batch is what making one ready brought.
-type batch struct {
-	ready  []ops.Effect
-	ended  []ops.EffectOutcome // of those that need no performing
-	back   int                 // targets at its end that must wait for their turn
-	failed error               // the journal or the store failed
-}
-
 // perform settles what earlier attempts left open and then performs what has no
 // outcome. nil: every effect has one now.
 func (a *attempt) perform(ctx context.Context, effects []ops.Effect) error {
-	ctx, cancel := context.WithDeadlineCause(ctx, a.began.Add(a.order.task.TimeLimit), errTimeLimit)
+	ctx, cancel := context.WithDeadlineCause(ctx, a.since.Add(a.order.task.TimeLimit), errTimeLimit)
 	defer cancel()
 	a.watch.phase("performing")
 	if err := a.settleOpen(ctx); err != nil {
@@ -69,39 +63,32 @@ func (a *attempt) perform(ctx context.Context, effects []ops.Effect) error {
 var errTimeLimit = &ops.Error{Code: ops.Unavailable, Message: "The run reached its time limit."}
 
 func (b *bulk) run(ctx context.Context) error {
-	batches, outcomes := make(chan batch), make(chan ops.EffectOutcome)
+	batches, outcomes, flushed := make(chan batch), make(chan ops.EffectOutcome), make(chan struct{})
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
-	asked := b.a.watch.asked
-	var flushing sync.WaitGroup
-	defer flushing.Wait()
+	asked, ended := b.a.watch.asked, ctx.Done()
 	for {
 		b.prepareNext(ctx, batches)
 		b.dispatch(ctx, outcomes)
-		if b.inHand == 0 && !b.making && (b.halt != nil || len(b.ready) == 0 && b.next == len(b.todo)) {
+		if b.idle() {
 			break
 		}
 		select {
 		case got := <-batches:
-			b.making = false
-			b.ready = append(b.ready, got.ready...)
-			b.next -= got.back
-			b.single = b.single || got.back > 0
-			b.stopOn(got.failed)
-			for _, o := range got.ended {
-				b.ended(o)
-			}
+			b.take(got)
 		case o := <-outcomes:
 			b.inHand--
 			b.ended(o)
 		case <-asked:
 			asked = nil
 			b.stopOn(errCanceled)
-		case <-ctx.Done():
+		case <-ended:
+			ended = nil // what is in hand still reports
 			b.stopOn(context.Cause(ctx))
-			ctx = context.WithoutCancel(ctx) // what is in hand still reports
 		case <-tick.C:
-			flushing.Go(func() { _ = b.a.journal.flush(context.WithoutCancel(ctx)) }) // kept and tried again if it fails
+			b.flush(ctx, flushed)
+		case <-flushed:
+			b.flushing = false
 		}
 	}
 	b.leave()
@@ -111,120 +98,43 @@ func (b *bulk) run(ctx context.Context) error {
 	return b.halt
 }
 
-// prepareNext begins to make the next batch ready, when it is time.
-func (b *bulk) prepareNext(ctx context.Context, out chan<- batch) {
-	if b.making || b.halt != nil || b.next == len(b.todo) || len(b.ready) > lowWater {
+// idle: nothing is under way and nothing can begin.
+func (b *bulk) idle() bool {
+	if b.inHand > 0 || b.making || b.flushing {
+		return false
+	}
+	return b.halt != nil || len(b.ready) == 0 && b.next == len(b.todo)
+}
+
+// flush writes outcomes that no further intents carry along. One that fails is
+// tried again with the next document.
+func (b *bulk) flush(ctx context.Context, done chan<- struct{}) {
+	if b.flushing {
 		return
 	}
-	if b.finished < firstBatch+fewBatch && len(b.ready)+b.inHand > 0 {
-		return // one first, then a few: the next only when these have ended
-	}
-	if b.alone() && len(b.ready)+b.inHand > 0 {
-		return
-	}
-	size := fullBatch
-	switch {
-	case b.finished < firstBatch || b.alone():
-		size = firstBatch
-	case b.finished < firstBatch+fewBatch:
-		size = fewBatch
-	}
-	end := min(b.next+size, len(b.todo))
-	mine := b.todo[b.next:end]
-	b.next, b.making = end, true
-	go func() { out <- b.prepare(ctx, mine) }()
+	b.flushing = true
+	go func() {
+		_ = b.a.journal.flush(context.WithoutCancel(ctx))
+		done <- struct{}{}
+	}()
 }
 
-// alone: effects that only a person can settle have one open intent at a time.
-func (b *bulk) alone() bool {
-	return b.single || len(b.planned) > 0 && b.planned[min(b.next, len(b.planned)-1)].Settle == ops.SettlePerson
-}
-
-// intent returns the entry that must be durable before e begins.
-func (a *attempt) intent(e ops.Effect) ops.Entry {
-	return ops.Entry{Kind: ops.EntryIntent, Effect: e.ID, Summary: e.Summary, Settle: e.Settle, Before: a.masked(e.Before), After: a.masked(e.After)}
-}
-
-// keepBefore keeps the personal image of what e is about to change.
-func (a *attempt) keepBefore(ctx context.Context, e ops.Effect) error {
-	if e.Private == nil {
-		return nil
+// take accepts a batch. One that failed is halted on first: its effects must not
+// begin, and are left.
+func (b *bulk) take(got batch) {
+	b.making = false
+	b.stopOn(got.failed)
+	b.ready = append(b.ready, got.ready...)
+	b.next -= got.back
+	b.single = b.single || got.back > 0
+	for _, o := range got.ended {
+		b.ended(o)
 	}
-	if err := a.w.c.Documents.CreatePrivate(ctx, a.ref, privateName(e.ID), e.Private); err != nil {
-		return fmt.Errorf("keeping what %s was before: %w", e.Label, err)
-	}
-	return nil
-}
-
-// prepare plans what was not planned yet, keeps before-images, and opens the
-// batch's intents with one journal document.
-func (b *bulk) prepare(ctx context.Context, targets []int) batch {
-	var out batch
-	effects, errs := b.effects(ctx, targets)
-	var entries []ops.Entry
-	for i, e := range effects {
-		if errs[i] == nil && !e.Nothing && e.Settle == ops.SettlePerson && i > 0 {
-			out.back = len(effects) - i
-			break
-		}
-		switch {
-		case errs[i] != nil && ctx.Err() != nil:
-			out.failed = context.Cause(ctx)
-			return out
-		case errs[i] != nil:
-			o := b.a.failure(&e, errs[i], ops.EffectFailed)
-			entries = append(entries, o)
-			out.ended = append(out.ended, ops.EffectOutcome(o.Outcome))
-		case e.Nothing:
-			entries = append(entries, b.a.outcome(e, ops.Done{Outcome: ops.EffectUnchanged, After: e.Before}))
-			out.ended = append(out.ended, ops.EffectUnchanged)
-		default:
-			if out.failed = b.a.keepBefore(ctx, e); out.failed != nil {
-				return out
-			}
-			entries = append(entries, b.a.intent(e))
-			out.ready = append(out.ready, e)
-			if e.Settle == ops.SettlePerson && i+1 < len(effects) {
-				out.back = len(effects) - i - 1
-				return b.commit(ctx, out, entries)
-			}
-		}
-	}
-	return b.commit(ctx, out, entries)
-}
-
-// commit makes the batch's entries durable; only then may its effects begin.
-func (b *bulk) commit(ctx context.Context, out batch, entries []ops.Entry) batch {
-	if err := b.a.journal.append(ctx, entries...); err != nil {
-		return batch{failed: err}
-	}
-	return out
-}
-
-// effects returns the effects of targets, planned now where they were not before.
-func (b *bulk) effects(ctx context.Context, targets []int) ([]ops.Effect, []error) {
-	effects, errs := make([]ops.Effect, len(targets)), make([]error, len(targets))
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, max(b.a.order.bound.InFlight(), 1))
-	for i, t := range targets {
-		if len(b.planned) > 0 {
-			effects[i] = b.planned[t]
-			continue
-		}
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			effects[i], errs[i] = b.a.order.planOne(ctx, b.a.order.targets[t])
-			effects[i].Target = b.a.order.targets[t]
-		})
-	}
-	wg.Wait()
-	return effects, errs
 }
 
 // dispatch starts as many ready effects as may be in hand now.
 func (b *bulk) dispatch(ctx context.Context, out chan<- ops.EffectOutcome) {
-	most := max(b.a.order.bound.InFlight(), 1)
+	most := b.a.order.bound.inFlight()
 	if b.finished < firstBatch {
 		most = 1
 	}
@@ -236,12 +146,20 @@ func (b *bulk) dispatch(ctx context.Context, out chan<- ops.EffectOutcome) {
 		e := b.ready[0]
 		b.ready = b.ready[1:]
 		b.inHand++
-		go func() {
-			entry := b.a.effect(ctx, e, nil)
-			b.a.journal.later(entry)
-			out <- ops.EffectOutcome(entry.Outcome)
-		}()
+		go func() { out <- b.a.performed(ctx, e) }()
 	}
+}
+
+// performed performs one effect and hands its outcome to the journal. What only a
+// person can settle is written at once: a crash before that would cost somebody an
+// afternoon.
+func (a *attempt) performed(ctx context.Context, e ops.Effect) ops.EffectOutcome {
+	entry := a.effect(ctx, e, nil)
+	a.journal.later(entry)
+	if e.Settle == ops.SettlePerson {
+		_ = a.journal.flush(context.WithoutCancel(ctx)) // written later if it fails
+	}
+	return ops.EffectOutcome(entry.Outcome)
 }
 
 // ended counts an effect's outcome and stops the bulk where going on would only do
@@ -266,7 +184,7 @@ func (b *bulk) ended(o ops.EffectOutcome) {
 	}
 }
 
-var errPerson = &ops.Error{Code: ops.Unsettled, Message: "Nothing can tell whether the last effect happened."}
+var errPerson = &ops.Error{Code: ops.Unsettled, Message: "No further effect is begun until that is known."}
 
 func (b *bulk) more() bool { return b.making || len(b.ready) > 0 || b.next < len(b.todo) }
 
@@ -276,11 +194,20 @@ func (b *bulk) stopOn(err error) {
 	}
 }
 
-// leave records that effects whose intent was open were never begun.
+// leave records that effects whose intent may be open were never begun. Those that
+// an earlier attempt had begun stay open.
 func (b *bulk) leave() {
 	for _, e := range b.ready {
-		b.a.journal.later(ops.Entry{Kind: ops.EntryOutcome, Effect: e.ID, Outcome: string(ops.EffectNotReached)})
+		if !b.a.maybeDone(e.ID) {
+			b.a.journal.later(neverBegun(e.ID))
+		}
 	}
+}
+
+// maybeDone: an earlier attempt left the effect open, and nobody knows yet.
+func (a *attempt) maybeDone(id string) bool {
+	_, open := a.journal.open[id]
+	return open
 }
 
 func (b *bulk) count() {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -57,7 +58,7 @@ func (wt *watch) loop(parent context.Context) {
 		case <-beat.C:
 			wt.beat()
 		case <-poll.C:
-			_ = wt.look(context.WithoutCancel(parent)) // cannot tell now: asked again, and before each batch
+			_ = wt.look(wt.ctx) // cannot tell now: asked again, and before each batch
 		}
 	}
 }
@@ -68,10 +69,11 @@ func (wt *watch) ask(m *ops.CancelMarker) {
 	wt.mu.Lock()
 	defer wt.mu.Unlock()
 	first := wt.marker == nil && !wt.stop
-	if m != nil {
-		wt.marker = m
-	} else {
+	switch {
+	case m == nil:
 		wt.stop = true
+	case wt.marker == nil:
+		wt.marker = m
 	}
 	if !first {
 		return
@@ -82,9 +84,11 @@ func (wt *watch) ask(m *ops.CancelMarker) {
 
 // look reads the cancel marker.
 func (wt *watch) look(ctx context.Context) error {
-	if wt.canceled() {
+	if wt.canceled() != nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), silence/2)
+	defer cancel()
 	m, err := wt.a.w.c.Documents.CancelMarker(ctx, wt.a.ref)
 	if err == nil && m != nil {
 		wt.ask(m)
@@ -92,10 +96,11 @@ func (wt *watch) look(ctx context.Context) error {
 	return err
 }
 
-func (wt *watch) canceled() bool {
+// canceled returns the cancel marker, nil while none was seen.
+func (wt *watch) canceled() *ops.CancelMarker {
 	wt.mu.Lock()
 	defer wt.mu.Unlock()
-	return wt.marker != nil
+	return wt.marker
 }
 
 func (wt *watch) stopped() bool {
@@ -104,20 +109,45 @@ func (wt *watch) stopped() bool {
 	return wt.stop
 }
 
-// beat writes a heartbeat. Its failure is not the run's: mayAct sees the silence.
+// beat writes a heartbeat, after a silence only once it is sure that no newer
+// attempt has taken this one's place. Its failure is not the run's: alive sees the
+// silence.
 func (wt *watch) beat() {
 	wt.mu.Lock()
-	at := time.Now()
+	at, last := time.Now(), wt.lastBeat
 	hb := ops.Heartbeat{Attempt: wt.a.n, At: now(), Phase: wt.name, Progress: wt.progress}
 	wt.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(wt.ctx), silence/2)
 	defer cancel()
+	if !last.IsZero() && silent(at, last) && !wt.newest(ctx) {
+		return
+	}
 	if err := wt.a.w.c.Documents.PutHeartbeat(ctx, wt.a.ref, hb); err != nil {
 		return
 	}
 	wt.mu.Lock()
-	wt.lastBeat = at
-	wt.mu.Unlock()
+	defer wt.mu.Unlock()
+	if at.After(wt.lastBeat) {
+		wt.lastBeat = at
+	}
+}
+
+// silent goes by the wall clock: the monotonic one stands still while a laptop
+// sleeps.
+func silent(at, last time.Time) bool { return at.Round(0).Sub(last.Round(0)) >= silence }
+
+// newest tells whether this attempt still is the newest, and fences the journal
+// when it is not.
+func (wt *watch) newest(ctx context.Context) bool {
+	attempts, err := wt.a.w.c.Documents.Attempts(ctx, wt.a.ref)
+	if err != nil {
+		return false
+	}
+	if len(attempts) == 0 || attempts[len(attempts)-1].N != wt.a.n {
+		wt.a.journal.fence()
+		return false
+	}
+	return true
 }
 
 // phase says what the worker is doing, in the next heartbeat.
@@ -139,39 +169,46 @@ func (wt *watch) count(done, failed, total int, unit string) {
 	wt.progress = ops.Progress{Done: int64(done), Failed: int64(failed), Total: int64(total), Unit: unit}
 }
 
-// mayAct says whether an effect may begin now. A worker that was silent too long
-// (paused, or cut from the store) must first prove that no newer attempt has
-// taken its place.
+// mayAct says whether a new effect may begin now.
 func (wt *watch) mayAct(ctx context.Context) error {
-	wt.mu.Lock()
-	asked, last := wt.marker != nil || wt.stop, wt.lastBeat
-	wt.mu.Unlock()
-	if asked {
-		return errCanceled
-	}
-	// By the wall clock: the monotonic one stands still while a laptop sleeps.
-	if time.Now().Round(0).Sub(last.Round(0)) < silence {
-		return nil
-	}
-	wt.beat()
-	wt.mu.Lock()
-	fresh := wt.lastBeat.After(last)
-	wt.mu.Unlock()
-	if !fresh {
-		return ops.Errorf(ops.Unavailable, "the store took no heartbeat for %v, so no further effect is begun.", silence)
-	}
-	attempts, err := wt.a.w.c.Documents.Attempts(ctx, wt.a.ref)
+	paused, err := wt.alive()
 	if err != nil {
-		return ops.Errorf(ops.Unavailable, "after a silence the store does not tell whether a newer attempt exists: %w", err)
-	}
-	if len(attempts) == 0 || attempts[len(attempts)-1].N != wt.a.n {
-		return ErrFenced
-	}
-	if err := wt.look(ctx); err != nil {
 		return err
 	}
-	if wt.canceled() {
+	if paused { // what was asked meanwhile was not seen
+		if err := wt.look(ctx); err != nil {
+			return fmt.Errorf("asking whether the run is canceled: %w", err)
+		}
+	}
+	wt.mu.Lock()
+	defer wt.mu.Unlock()
+	if wt.marker != nil || wt.stop {
 		return errCanceled
 	}
 	return nil
+}
+
+// alive says whether this worker still is the one that acts for the run. One that
+// was silent too long (paused, or cut from the store) must first prove that no
+// newer attempt has taken its place.
+func (wt *watch) alive() (paused bool, err error) {
+	quiet := func() bool {
+		wt.mu.Lock()
+		defer wt.mu.Unlock()
+		return silent(time.Now(), wt.lastBeat)
+	}
+	if wt.a.journal.fenced.Load() {
+		return false, ErrFenced
+	}
+	if !quiet() {
+		return false, nil
+	}
+	wt.beat()
+	switch {
+	case wt.a.journal.fenced.Load():
+		return true, ErrFenced
+	case quiet():
+		return true, ops.Errorf(ops.Unavailable, "the store took no heartbeat for %v, so no further effect is begun.", silence)
+	}
+	return true, nil
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"sync"
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -57,6 +58,8 @@ type Bound struct {
 	Procedure ops.Procedure
 	InFlight  func() int // how many requests the service's pace allows at once, now
 }
+
+func (b *Bound) inFlight() int { return max(b.InFlight(), 1) }
 
 // Config is what a worker is given. Documents may be nil for a worker that only
 // plans.
@@ -105,7 +108,10 @@ var ErrStopped = errors.New("the worker was told to stop; the run can be resumed
 var ErrFenced = errors.New("a newer attempt goes on with this run")
 
 // A Worker carries out one request. Use each once.
-type Worker struct{ c Config }
+type Worker struct {
+	c     Config
+	outMu sync.Mutex // several effects may say something at once
+}
 
 // New returns a worker.
 func New(c Config) *Worker {
@@ -117,6 +123,9 @@ func New(c Config) *Worker {
 	}
 	if c.Grace == 0 {
 		c.Grace = 10 * time.Second
+	}
+	if c.Out == nil {
+		c.Out = io.Discard
 	}
 	return &Worker{c: c}
 }

@@ -1,0 +1,121 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+)
+
+// agree makes the plan, or finds the one this run already agreed on, and asks
+// digest and challenge. It returns the effects as read just now; nil when they
+// are read as they are reached.
+func (a *attempt) agree(ctx context.Context) ([]ops.Effect, error) {
+	if len(a.order.task.Personal) > 0 {
+		var err error
+		if a.key, err = a.w.c.Documents.PrivateKey(ctx, a.ref); err != nil {
+			return nil, fmt.Errorf("reading the run's key: %w", err)
+		}
+	}
+	if a.journal.planned != "" {
+		return nil, a.agreed(ctx)
+	}
+	if a.ending() {
+		return nil, errCanceled
+	}
+	a.watch.phase("planning")
+	effects, plan, err := a.order.plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.plan = plan.Masked(a.order.task.Personal)
+	if err := a.approve(plan); err != nil {
+		return nil, err
+	}
+	if err := a.keepPlan(ctx); err != nil {
+		return nil, err
+	}
+	a.journal.plan(plan.Digest)
+	for _, note := range plan.Notes {
+		if !slices.Contains(a.order.pins, note) { // those are the same in every run
+			a.say("note: %s", note)
+		}
+	}
+	if plan.Summary {
+		effects = nil
+	}
+	return effects, nil
+}
+
+// agreed reads the plan that an earlier attempt's journal names.
+func (a *attempt) agreed(ctx context.Context) error {
+	plan, err := a.w.c.Documents.Plan(ctx, a.ref)
+	if err != nil {
+		return fmt.Errorf("reading the plan: %w", err)
+	}
+	if plan == nil || plan.Digest != a.journal.planned {
+		return ops.Errorf(ops.Conflict, "the plan of %s is not the one its journal names.", a.ref.Run)
+	}
+	a.plan = plan
+	return nil
+}
+
+// keepPlan writes the plan. One that is there already is of an attempt that died
+// between plan and journal: this one must be the same.
+func (a *attempt) keepPlan(ctx context.Context) error {
+	err := a.w.c.Documents.CreatePlan(ctx, a.ref, a.plan)
+	if err == nil {
+		return nil
+	}
+	if ops.CodeOf(err) != ops.Conflict {
+		return fmt.Errorf("writing the plan: %w", err)
+	}
+	old, readErr := a.w.c.Documents.Plan(ctx, a.ref)
+	if readErr != nil || old == nil {
+		return fmt.Errorf("reading the earlier plan: %w", errors.Join(err, readErr))
+	}
+	if old.Digest != a.plan.Digest {
+		return &ops.Refusal{Guard: "plan", Code: ops.Conflict, Reason: strings.Join(a.plan.Difference(a.order.task, old), " "), Remedy: "Start a new run."}
+	}
+	return nil
+}
+
+// approve compares the plan with what the person saw and answered.
+func (a *attempt) approve(plan *ops.Plan) error {
+	if want := a.start.PlanDigest; want != "" && want != plan.Digest {
+		return &ops.Refusal{Guard: "plan", Code: ops.Conflict,
+			Reason: fmt.Sprintf("the plan now is %s, not the approved %s. %s", plan.Digest, want, strings.Join(plan.Difference(a.order.task, a.start.Approved), " ")),
+			Remedy: "Look at the plan again and approve the new one."}
+	}
+	if plan.Challenge == "" || a.start.Confirm == ops.ConfirmDigest(plan.Challenge) {
+		return nil
+	}
+	verb := "needs"
+	if a.start.Confirm != "" {
+		verb = "was given another answer than it needs:"
+	}
+	return &ops.Refusal{Guard: "challenge", Reason: fmt.Sprintf("%s %s --confirm %s", a.order.task.Name, verb, ops.ShellQuote(plan.Challenge)) + ".",
+		Remedy: "Check that the plan is what you mean, then give exactly this answer."}
+}
+
+// asAgreed refuses an effect that a later attempt planned otherwise than the plan
+// says: what was agreed to is not what it would do. Personal fields are masked in
+// the plan and not compared; a summary plan binds no effect.
+func (a *attempt) asAgreed(i int, e ops.Effect) error {
+	if a.plan == nil || a.plan.Summary || i >= len(a.plan.Effects) || a.plan.Effects[i].ID != e.ID {
+		return nil
+	}
+	fields := slices.DeleteFunc(slices.Clone(a.order.task.Deciding), func(f string) bool { return slices.Contains(a.order.task.Personal, f) })
+	was := a.plan.Effects[i]
+	differs := slices.Concat(e.Before.Differs(was.Before, fields), e.After.Differs(was.After, fields))
+	if len(differs) == 0 {
+		return nil
+	}
+	slices.Sort(differs)
+	return &ops.Refusal{Guard: "plan", Code: ops.Conflict,
+		Reason: fmt.Sprintf("%s is not as planned any more: %s.", e.Label, strings.Join(slices.Compact(differs), ", ")),
+		Remedy: "Plan it again in a new run."}
+}
