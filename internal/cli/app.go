@@ -159,32 +159,48 @@ func (a *app) print(doc any, text func(w io.Writer) error) error {
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "synops",
-		Short:         "Run operational tasks against Synapse, safely",
-		Long:          "synops runs the operations team's tasks against Synapse: it plans them, asks for confirmation,\njournals every effect, resumes what died and says what was changed.",
-		SilenceErrors: true, SilenceUsage: true,
+		Use:                   "synops",
+		DisableFlagsInUseLine: true,
+		Short:                 "Run operational tasks against Synapse, safely",
+		Long:                  "synops runs the operations team's tasks against Synapse: it plans them, asks for confirmation,\njournals every effect, resumes what died and says what was changed.",
+		SilenceErrors:         true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkFlags() },
 		RunE:              a.noCommand, Args: cobra.ArbitraryArgs,
 	}
 	a.helpInForm(root)
+	root.SetHelpCommand(a.helpCommand())
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &ops.Error{Code: ops.Invalid, Message: flagMessage(err), Hint: fmt.Sprintf("See %s --help.", cmd.CommandPath())}
 	})
 	f := root.PersistentFlags()
-	f.StringVarP(&a.environment, "environment", "e", "", "environment: dev, prod or sandbox (default: CONTEXT)")
-	f.StringVar(&a.engine, "engine", "", "where the run happens: local or pipeline (default local)")
-	f.StringVar(&a.config, "config", "", "environments file that replaces the built-in one")
-	f.StringVar(&a.store, "store", "", "where documents are kept, such as file:///var/lib/synops (default: the XDG state folder)")
-	f.StringVar(&a.format, "format", "text", "text, or json: exactly one document on standard output")
+	f.StringVarP(&a.environment, "environment", "e", "", "`NAME` of the environment: dev, prod or sandbox (default: CONTEXT)")
+	f.StringVar(&a.engine, "engine", "", "`ENGINE`, where the run happens: local or pipeline (default local)")
+	f.StringVar(&a.config, "config", "", "environments `FILE` that replaces the built-in one")
+	f.StringVar(&a.store, "store", "", "`URL` of where documents are kept, such as file:///var/lib/synops (default: the XDG state folder)")
+	f.StringVar(&a.format, "format", "text", "`FORM` of the output: text, or json, exactly one document on standard output")
 	_ = root.RegisterFlagCompletionFunc("environment", a.completeEnvironment)
 	_ = root.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = root.RegisterFlagCompletionFunc("engine", cobra.FixedCompletions([]string{"local", "pipeline"}, cobra.ShellCompDirectiveNoFileComp))
-	root.AddCommand(a.tasksCommand(), a.planCommand(), a.runCommand(), a.followCommand(), a.resumeCommand(), a.settleCommand(),
-		a.cancelCommand(), a.showCommand(), a.verifyCommand(), a.runsCommand(), a.leasesCommand(), a.freezeCommand(), a.unfreezeCommand(),
-		a.sandboxCommand(), a.demoCommand(), a.completionCommand(), a.versionCommand(), a.workCommand(), exitCodesTopic(), variablesTopic())
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Tasks:", []*cobra.Command{a.tasksCommand(), a.planCommand(), a.runCommand()}},
+		{"Runs:", []*cobra.Command{a.runsCommand(), a.showCommand(), a.followCommand(), a.resumeCommand(), a.settleCommand(), a.cancelCommand(), a.verifyCommand()}},
+		{"Environments:", []*cobra.Command{a.leasesCommand(), a.freezeCommand(), a.unfreezeCommand()}},
+		{"This machine:", []*cobra.Command{a.demoCommand(), a.sandboxCommand(), a.completionCommand(), a.versionCommand(), a.workCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+		}
+		root.AddCommand(g.commands...)
+	}
+	root.SetHelpCommandGroupID("This machine:")
+	root.AddCommand(exitCodesTopic(), variablesTopic())
 	return root
 }
 

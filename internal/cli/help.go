@@ -51,6 +51,7 @@ and SYNOPS_TOKEN_SOURCE (where the token comes from; the token goes over a pipe)
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Say which release this is", Args: noArgs,
+		Long: "version says which release this is. A worker must be of the release that asked for its run.",
 		RunE: func(*cobra.Command, []string) error {
 			return a.print(map[string]string{"synops": version()}, func(w io.Writer) error {
 				_, err := fmt.Fprintln(w, version())
@@ -97,6 +98,21 @@ func completionScript(w io.Writer, root *cobra.Command, shell string) error {
 		return root.GenFishCompletion(w, true)
 	}
 	return root.GenPowerShellCompletionWithDesc(w)
+}
+
+// helpCommand is cobra's, but a topic that is not there is an error.
+func (a *app) helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Say how a command is used, or tell a topic", Example: "  synops help run\n  synops help exit-codes",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			target, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("there is no command or topic %s.", shown(strings.Join(args, " "))), Hint: "synops help lists all."}
+			}
+			target.InitDefaultHelpFlag()
+			return target.Help()
+		},
+	}
 }
 
 // helpInForm has help printed as one document where JSON is asked for.

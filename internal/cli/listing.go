@@ -18,6 +18,7 @@ import (
 func (a *app) tasksCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tasks", Short: "List the tasks on offer", Args: noArgs,
+		Example: "  synops tasks\n  synops tasks show remove-user",
 		RunE: func(*cobra.Command, []string) error {
 			c := tasks.Catalog()
 			return a.print(c, func(w io.Writer) error { return report.Tasks(w, c, a.style()) })
@@ -61,13 +62,14 @@ func (a *app) runsCommand() *cobra.Command {
 	var f runsFilter
 	cmd := &cobra.Command{
 		Use: "runs", Short: "List runs, newest first", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runs(cmd.Context(), f) },
+		Example: "  synops runs --outcome failed --since 36h\n  synops runs -e prod --task remove-user --limit 10",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runs(cmd.Context(), f) },
 	}
-	cmd.Flags().StringVar(&f.task, "task", "", "only runs of this task")
-	cmd.Flags().StringVar(&f.outcome, "outcome", "", "only runs that ended so: succeeded, refused, failed, canceled")
-	cmd.Flags().StringVar(&f.requester, "requester", "", "only runs this person asked for")
-	cmd.Flags().StringVar(&f.since, "since", "", "only runs since then: a date, a time (RFC 3339), or an age such as 36h")
-	cmd.Flags().IntVar(&f.limit, "limit", 50, "at most so many")
+	cmd.Flags().StringVar(&f.task, "task", "", "only runs of this `TASK`")
+	cmd.Flags().StringVar(&f.outcome, "outcome", "", "only runs with this `OUTCOME`: succeeded, refused, failed, canceled")
+	cmd.Flags().StringVar(&f.requester, "requester", "", "only runs that this `PERSON` asked for")
+	cmd.Flags().StringVar(&f.since, "since", "", "only runs since `WHEN`: a date, a time (RFC 3339), or an age such as 36h")
+	cmd.Flags().IntVar(&f.limit, "limit", 50, "at most `N`")
 	_ = cmd.RegisterFlagCompletionFunc("task", a.completeTaskName)
 	_ = cmd.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions([]string{"succeeded", "refused", "failed", "canceled"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -180,6 +182,7 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 func (a *app) leasesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "leases", Short: "Say which runs hold what", Args: noArgs,
+		Long: "A task that must be alone with something, such as all users, holds a lease on it as long as its run\nlives. A run that finds it held is refused; it never waits.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := a.knownEnvironment(); err != nil {
 				return err
@@ -205,6 +208,8 @@ func (a *app) freezeCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use: "freeze", Short: "Have every run of an environment refused until unfreeze", Args: noArgs,
+		Long:    "freeze stops runs that are asked for from now on. Those under way go on: cancel ends them.",
+		Example: "  synops freeze -e prod --reason 'deployment under way'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if oneLine(reason) == "" {
@@ -232,13 +237,14 @@ func (a *app) freezeCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why; required")
+	cmd.Flags().StringVar(&reason, "reason", "", "`WHY`; required")
 	return cmd
 }
 
 func (a *app) unfreezeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "unfreeze", Short: "Lift a freeze", Args: noArgs,
+		Example: "  synops unfreeze -e prod",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			choice, err := a.chooseAny()
 			if err != nil {

@@ -26,10 +26,10 @@ type askFlags struct {
 }
 
 func (f *askFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the record; never personal data")
-	cmd.Flags().IntVar(&f.rate, "rate", 0, "at most so many requests a minute; 0: unlimited, only against this machine")
-	cmd.Flags().IntVar(&f.inFlight, "in-flight", 0, "requests at once; only against this machine")
-	cmd.Flags().StringVar(&f.lane, "lane", "", "lane to prove (canary only)")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "`WHY`, for the record; never personal data")
+	cmd.Flags().IntVar(&f.rate, "rate", 0, "at most `N` requests a minute; 0: unlimited, only against this machine")
+	cmd.Flags().IntVar(&f.inFlight, "in-flight", 0, "`N` requests at once; only against this machine")
+	cmd.Flags().StringVar(&f.lane, "lane", "", "`LANE` to prove (canary only)")
 	cmd.Flags().BoolVar(&f.noHand, "no-hand-over", false, "end with this attempt's build (canary only)")
 	_ = cmd.RegisterFlagCompletionFunc("lane", cobra.FixedCompletions([]string{"plan", "admin", "deploy", "migrate"}, cobra.ShellCompDirectiveNoFileComp))
 }

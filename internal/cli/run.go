@@ -103,10 +103,10 @@ type runFlags struct {
 }
 
 func (f *runFlags) registerShared(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.plan, "plan", "", "digest of the plan that was approved: refuse any other")
-	cmd.Flags().StringVar(&f.confirm, "confirm", "", "answer to the plan's challenge")
+	cmd.Flags().StringVar(&f.plan, "plan", "", "`DIGEST` of the plan that was approved: refuse any other")
+	cmd.Flags().StringVar(&f.confirm, "confirm", "", "`ANSWER` to the plan's challenge")
 	cmd.Flags().BoolVar(&f.detach, "detach", false, "start it and leave")
-	cmd.Flags().DurationVar(&f.until, "until", 0, "leave after so long, with exit code 4, while it goes on (such as 330m)")
+	cmd.Flags().DurationVar(&f.until, "until", 0, "leave after this `TIME`, such as 330m, with exit code 4, while it goes on")
 }
 
 // answers turns the flags into what the start document says.

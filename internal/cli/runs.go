@@ -105,7 +105,11 @@ func oneRun(cmd *cobra.Command, args []string) error {
 func (a *app) followCommand() *cobra.Command {
 	var until time.Duration
 	cmd := &cobra.Command{
-		Use: "follow RUN", Short: "Print a run's log from the first line until it ends", Args: oneRun, ValidArgsFunction: a.completeRun,
+		Use: "follow RUN", Short: "Print a run's log from the first line until it ends",
+		Long: "follow prints what the run's worker says, and its report once it ends. It changes nothing: any\n" +
+			"number may follow one run, and Ctrl-C leaves it going. The exit code is the run's: 0, 1, 2, 3\nor 130; 4 when it was left.",
+		Example: "  synops follow 20261123T141502Z-remove-user-3f9c",
+		Args:    oneRun, ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkUntil(until); err != nil {
 				return err
@@ -117,7 +121,7 @@ func (a *app) followCommand() *cobra.Command {
 			return a.follow(cmd.Context(), x.l, x.ref, follow{until: until})
 		},
 	}
-	cmd.Flags().DurationVar(&until, "until", 0, "leave after so long, with exit code 4, while it goes on (such as 330m)")
+	cmd.Flags().DurationVar(&until, "until", 0, "leave after this `TIME`, such as 330m, with exit code 4, while it goes on")
 	return cmd
 }
 
@@ -140,7 +144,7 @@ func (a *app) resumeCommand() *cobra.Command {
 }
 
 func settleFlags(cmd *cobra.Command, settle *[]string, force *bool) {
-	cmd.Flags().StringArrayVar(settle, "settle", nil, "what became of an effect that nothing can tell: EFFECT=done or EFFECT=not-done")
+	cmd.Flags().StringArrayVar(settle, "settle", nil, "what became of an effect that nothing can tell: `EFFECT=done` or EFFECT=not-done")
 	cmd.Flags().BoolVar(force, "force", false, "kill a worker that is still there first")
 }
 
@@ -158,7 +162,7 @@ func (a *app) settleCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&f.detach, "detach", false, "start it and leave")
-	cmd.Flags().DurationVar(&f.until, "until", 0, "leave after so long, with exit code 4")
+	cmd.Flags().DurationVar(&f.until, "until", 0, "leave after this `TIME`, with exit code 4")
 	settleFlags(cmd, &settle, &force)
 	return cmd
 }
@@ -253,8 +257,8 @@ func (a *app) cancelCommand() *cobra.Command {
 			return a.cancel(cmd.Context(), args[0], oneLine(reason), grace, detach)
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
-	cmd.Flags().DurationVar(&grace, "grace", time.Minute, "how long the worker gets to end by itself")
+	cmd.Flags().StringVar(&reason, "reason", "", "`WHY`, for the record")
+	cmd.Flags().DurationVar(&grace, "grace", time.Minute, "`TIME` that the worker gets to end by itself")
 	cmd.Flags().BoolVar(&detach, "detach", false, "leave once the cancel is durable")
 	return cmd
 }
@@ -306,7 +310,9 @@ func (a *app) canceling(ref ops.RunRef) error {
 
 func (a *app) showCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "show RUN", Short: "Say how a run is, or how it ended", Args: oneRun, ValidArgsFunction: a.completeRun,
+		Use: "show RUN", Short: "Say how a run is, or how it ended",
+		Example: "  synops show 20261123T141502Z-remove-user-3f9c",
+		Args:    oneRun, ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := a.find(cmd.Context(), args[0])
 			if err != nil {

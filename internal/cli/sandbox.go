@@ -29,11 +29,11 @@ func (a *app) sandboxCommand() *cobra.Command {
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.sandbox(cmd.Context(), &f) },
 	}
-	cmd.Flags().StringVar(&f.address, "listen", "127.0.0.1:8544", "loopback address to listen on")
-	cmd.Flags().StringVar(&f.second, "second", "", "loopback address of a second stack")
-	cmd.Flags().IntVar(&f.config.Users, "users", 0, "users beyond the seed (default 1000)")
-	cmd.Flags().IntVar(&f.config.Clients, "clients", 0, "OAuth clients beyond the seed (default 100)")
-	cmd.Flags().IntVar(&f.config.Entities, "entities", 0, "entities beyond the seed (default 1000)")
+	cmd.Flags().StringVar(&f.address, "listen", "127.0.0.1:8544", "loopback `ADDRESS` to listen on")
+	cmd.Flags().StringVar(&f.second, "second", "", "loopback `ADDRESS` of a second stack")
+	cmd.Flags().IntVar(&f.config.Users, "users", 0, "`N` users beyond the seed (default 1000)")
+	cmd.Flags().IntVar(&f.config.Clients, "clients", 0, "`N` OAuth clients beyond the seed (default 100)")
+	cmd.Flags().IntVar(&f.config.Entities, "entities", 0, "`N` entities beyond the seed (default 1000)")
 	cmd.Flags().BoolVar(&f.config.NoThrottle, "no-throttle", false, "leave out the limits of 3 at once and 600 a minute")
 	return cmd
 }

@@ -1,0 +1,85 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/cli"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
+)
+
+// A rig is one sandbox with an environments file and a store of its own, and
+// synops run against them in this process.
+type rig struct {
+	t    *testing.T
+	dir  string
+	dev  *sandbox.Synapse
+	vars map[string]string
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: t.TempDir(), dev: sandbox.New(sandbox.Config{NoThrottle: true, Instance: "dev544", JobPolls: -1})}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	t.Cleanup(stop)
+	go func() { _ = r.dev.Serve(ctx, l) }()
+	config := r.file("environments.yaml", string(environmentsFile("http://"+l.Addr().String(), "https://repo-prod.prod.sagebase.org")))
+	r.vars = map[string]string{
+		"SYNOPS_CONFIG": config, "SYNAPSE_ADMIN_PAT": sandbox.AdminToken, "HOME": r.dir, "PATH": os.Getenv("PATH"), "TZ": "UTC",
+		"XDG_STATE_HOME": filepath.Join(r.dir, "state"), "XDG_CACHE_HOME": filepath.Join(r.dir, "cache"),
+	}
+	return r
+}
+
+// file writes a file of the rig and returns its path.
+func (r *rig) file(name, text string) string {
+	r.t.Helper()
+	path := filepath.Join(r.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return path
+}
+
+// answer is how a command ended.
+type answer struct {
+	code           int
+	stdout, stderr string
+}
+
+// synops runs a command line in this process; vars override the rig's variables.
+func (r *rig) synops(vars map[string]string, args ...string) answer {
+	r.t.Helper()
+	var out, errs bytes.Buffer
+	all := maps.Clone(r.vars)
+	maps.Copy(all, vars)
+	worker, err := exec.LookPath("synops")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	code := cli.Main(r.t.Context(), args, cli.Process{
+		In: strings.NewReader(""), Out: &out, Err: &errs, Width: 100, Host: "laptop", Command: []string{worker},
+		Getenv: func(name string) string { return all[name] },
+	})
+	return answer{code, out.String(), errs.String()}
+}
+
+// environ is the rig's variables for a real process.
+func (r *rig) environ() []string {
+	var env []string
+	for name, value := range r.vars {
+		env = append(env, name+"="+value)
+	}
+	return env
+}
