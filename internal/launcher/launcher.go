@@ -17,7 +17,7 @@ import (
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
 
-// Documents is what a launcher reads and writes; internal/store fulfils it.
+// Documents is what a launcher reads and writes; internal/store fulfills it.
 type Documents interface {
 	CreateRequest(ctx context.Context, req *ops.Request) (ops.Digest, error)
 	Claim(ctx context.Context, key string, c ops.Claim) (ops.Claim, bool, error)

@@ -18,7 +18,7 @@ import (
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
 
-// Documents is what a worker reads and writes of a run; internal/store fulfils it.
+// Documents is what a worker reads and writes of a run; internal/store fulfills it.
 type Documents interface {
 	URL() string
 	Request(ctx context.Context, lane ops.Lane, d ops.Digest) (*ops.Request, error)
