@@ -73,7 +73,7 @@ func (a *attempt) bulkVerdict(t *tally) (ops.Outcome, ops.Code, string) {
 }
 
 func because(err error) string {
-	if err == nil || err == error(errCanceled) {
+	if err == nil || err == error(errCanceled) { //nolint:errorlint // a wrapped one says more than that
 		return ""
 	}
 	return " " + err.Error()
