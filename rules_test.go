@@ -66,6 +66,8 @@ var placements = []placement{
 	{"internal/emulator", []string{root, "internal/policy", "internal/cfn"}, "a small AWS account judges as policy does and reads templates as cfn does"},
 	{"internal/cfn", []string{root}, "reads templates as CloudFormation does, whoever asks: the emulator, or a check before a deployment"},
 	{"internal/policy", []string{root}, "evaluates IAM documents and nothing else"},
+	{"internal/awsauth", []string{root}, "whoever gets credentials does nothing with them but say whose they are"},
+	{"internal/deploy", []string{root, "internal/awsauth", "internal/cfn"}, "stands an account up from templates it is handed; awsauth words its errors as everybody's"},
 }
 
 // onlyTests are packages that exist for tests and for the programs named: in a
