@@ -51,10 +51,13 @@ func (a *attempt) effect(ctx context.Context, e ops.Effect, checkpoint json.RawM
 	if err == nil {
 		return a.verified(ctx, e, done)
 	}
-	if ops.Refused(err) != nil || !h.lost(ctx, err) {
-		return a.failure(e, err, ops.EffectFailed)
+	switch {
+	case ops.Refused(err) == nil && h.lost(ctx, err):
+		return h.settle(ctx, err)
+	case e.Before == nil && a.maybeDone(e.ID): // this time for certain, but the time before?
+		return a.failure(e, err, ops.EffectUnsettled)
 	}
-	return h.settle(ctx, err)
+	return a.failure(e, err, ops.EffectFailed)
 }
 
 // lost tells whether err leaves open what became of the effect: the service gave
@@ -127,6 +130,8 @@ func (h *hand) settle(ctx context.Context, cause error) ops.Entry {
 	switch {
 	case e.Settle == ops.SettleRead && a.order.bound.Procedure.Settle != nil:
 		return h.read(ctx, cause, told)
+	case e.Settle == ops.SettleResend && a.maybeDone(e.ID):
+		return a.failure(e, cause, ops.EffectUnsettled) // it was sent again just now
 	case e.Settle == ops.SettleResend:
 		return h.resend(ctx, cause)
 	}
@@ -165,5 +170,21 @@ func (h *hand) resend(ctx context.Context, cause error) ops.Entry {
 	case ops.Refused(err) == nil && h.lost(ctx, err):
 		return a.failure(e, err, ops.EffectUnsettled)
 	}
-	return a.failure(e, err, ops.EffectFailed)
+	return h.afterResend(ctx, err)
+}
+
+// afterResend tells, once sending it again failed for certain, whether it had
+// happened the first time.
+func (h *hand) afterResend(ctx context.Context, cause error) ops.Entry {
+	a, e := h.a, h.effect
+	fresh, err := a.order.planOne(ctx, e.Target)
+	switch {
+	case err != nil:
+		return a.failure(e, ops.Errorf(ops.Unsettled, "what became of it could not be read (%w), after: %w", err, cause), ops.EffectUnsettled)
+	case fresh.Nothing:
+		return a.settled(e, ops.Done{After: fresh.Before})
+	case fresh.Before == nil:
+		return a.failure(e, cause, ops.EffectUnsettled)
+	}
+	return a.failure(e, cause, ops.EffectFailed)
 }

@@ -224,33 +224,35 @@ func follow(open map[string]bool, e ops.Entry) {
 
 // honest compares a result with the world, with its own numbers and with the
 // documents: what it says is done is on, what it says was never touched is off.
-func (r *rig) honest(res *ops.Result) {
-	r.Helper()
+func (r *rig) honest(res *ops.Result) { r.Helper(); r.honestTo(r, res) }
+
+func (r *rig) honestTo(t failer, res *ops.Result) {
+	t.Helper()
 	total := 0
 	for o, n := range res.Counts {
 		total += n
 		if n == 0 {
-			r.Errorf("the result counts 0 %s", o)
+			t.Errorf("the result counts 0 %s", o)
 		}
 	}
 	if total != res.EffectsTotal {
-		r.Errorf("the counts %v do not add up to %d", res.Counts, res.EffectsTotal)
+		t.Errorf("the counts %v do not add up to %d", res.Counts, res.EffectsTotal)
 	}
 	for _, e := range res.Effects {
 		lamp := strings.TrimPrefix(e.ID, "lamp/")
 		wants := e.Outcome == ops.EffectDone || e.Outcome == ops.EffectUnchanged
 		if on := r.isOn(lamp); wants != on && e.Outcome != ops.EffectUnsettled && (!on || r.calls(lamp) > 0) {
-			r.Errorf("%s is told as %s and is on: %t", e.ID, e.Outcome, on)
+			t.Errorf("%s is told as %s and is on: %t", e.ID, e.Outcome, on)
 		}
 	}
 	if v, err := r.store.Verify(context.Background(), r.ref); err != nil || v.Broken != "" {
-		r.Errorf("the documents do not hold together: %+v, %v", v, err)
+		t.Errorf("the documents do not hold together: %+v, %v", v, err)
 	}
 	if res.Message == "" || res.Changed == "" || res.Outcome == ops.RunFailed && res.Next == "" {
-		r.Errorf("the result leaves its reader alone: message %q, changed %q, next %q", res.Message, res.Changed, res.Next)
+		t.Errorf("the result leaves its reader alone: message %q, changed %q, next %q", res.Message, res.Changed, res.Next)
 	}
 	if res.Outcome != ops.RunFailed && res.Next != "" {
-		r.Errorf("%s is final and yet next is %q", res.Outcome, res.Next)
+		t.Errorf("%s is final and yet next is %q", res.Outcome, res.Next)
 	}
 }
 
@@ -293,6 +295,12 @@ func (r *rig) revive() {
 	r.docs.before, r.docs.after = nil, nil
 	r.kill(false)
 	r.docs.sever(false)
+}
+
+// A failer is told what is wrong: a test, or a list of problems.
+type failer interface {
+	Helper()
+	Errorf(format string, args ...any)
 }
 
 // bubble runs a test in a bubble of fake time.
