@@ -20,6 +20,7 @@ Parameters:
   Kind: {Type: String, Default: arm, AllowedValues: [arm, x86]}
   Minutes: {Type: Number, Default: 60}
   Subnets: {Type: "List<AWS::EC2::Subnet::Id>"}
+  Words: {Type: CommaDelimitedList, Default: "a,b", AllowedPattern: "[a-z]"}
   Secret: {Type: String, NoEcho: true, Default: "", MaxLength: 5}
 Mappings:
   Images:
@@ -158,6 +159,7 @@ func TestResolveRefuses(t *testing.T) {
 		{"pattern holds for the whole", "Lower case.", func(e *cfn.Environment) { e.Parameters["Name"] = "1ops" }},
 		{"allowed values", "none of arm, x86", func(e *cfn.Environment) { e.Parameters["Kind"] = "mips" }},
 		{"number", "not a number", func(e *cfn.Environment) { e.Parameters["Minutes"] = "soon" }},
+		{"item of a list", `"cd"`, func(e *cfn.Environment) { e.Parameters["Words"] = "a,cd" }},
 		{"length, not echoed", "(not shown) is too short or too long", func(e *cfn.Environment) { e.Parameters["Secret"] = "hunter22" }},
 		{"attribute", "no such attribute", func(e *cfn.Environment) {
 			e.Attr = func(string, string) (string, error) { return "", errors.New("no such attribute") }

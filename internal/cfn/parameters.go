@@ -94,9 +94,30 @@ func (p Parameter) withDefault(m map[string]any) (Parameter, error) {
 // IsList tells whether the parameter's value is a list, handed over with commas.
 func (p Parameter) IsList() bool { return parameterTypes[p.Type] }
 
-// check asks a value of the parameter's rules. The value of one that is not to be
-// echoed is not quoted.
+// values returns what the parameter's value holds: a list's items, or the value.
+func (p Parameter) values(v string) []string {
+	if !p.IsList() {
+		return []string{v}
+	}
+	items := strings.Split(v, ",")
+	for i := range items {
+		items[i] = strings.TrimSpace(items[i])
+	}
+	return items
+}
+
+// check asks a value of the parameter's rules, which are for each item of a list.
 func (p Parameter) check(v string) error {
+	for _, one := range p.values(v) {
+		if err := p.checkOne(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkOne does not quote a value that is not to be echoed.
+func (p Parameter) checkOne(v string) error {
 	shown := ops.Quote(v)
 	if p.NoEcho {
 		shown = "(not shown)"

@@ -303,8 +303,8 @@ func (r *resolver) ref(name string) (any, error) {
 	if p := r.parameter(name); p != nil {
 		if p.IsList() {
 			out := []any{}
-			for _, one := range strings.Split(r.parameters[name], ",") {
-				out = append(out, strings.TrimSpace(one))
+			for _, one := range p.values(r.parameters[name]) {
+				out = append(out, one)
 			}
 			return out, nil
 		}

@@ -20,7 +20,7 @@ var keys = []string{
 	"cloudwatch:namespace",
 	"ec2:authorizedservice", "ec2:subnet", "ec2:vpc",
 	"iam:passedtoservice", "iam:permissionsboundary",
-	"s3:if-match", "s3:if-none-match", "s3:prefix", "s3:delimiter", "s3:x-amz-server-side-encryption", "s3:existingobjecttag",
+	"s3:if-match", "s3:if-none-match", "s3:prefix", "s3:delimiter", "s3:objectcreationoperation", "s3:requestobjecttag", "s3:x-amz-server-side-encryption", "s3:existingobjecttag",
 	"secretsmanager:versionstage", "secretsmanager:blockpublicpolicy",
 	"sns:protocol", "sts:externalid", "sts:rolesessionname",
 	// What STS knows of a GitHub token (IAM User Guide, keys for web identity federation).

@@ -244,10 +244,10 @@ func (q *question) resourceIn(s *Statement) bool {
 	}
 	for _, pattern := range s.Resources {
 		if likeARN(pattern, q.Resource) {
-			return true
+			return !s.NotResource
 		}
 	}
-	return false
+	return s.NotResource
 }
 
 // named tells how closely a statement's principals name who asks.

@@ -165,6 +165,14 @@ func TestDecidePatterns(t *testing.T) {
 	}
 }
 
+func TestDecideNotResource(t *testing.T) {
+	p := policy.Policies{SameAccount: true, Identity: parse(t, identity("Allow", "s3:PutObject", "*"),
+		`{"Effect":"Deny","Action":"s3:PutObject","NotResource":["arn:aws:s3:::b/*/beat","arn:aws:s3:::b/x"]}`)}
+	for key, want := range map[string]bool{"b/a/beat": true, "b/x": true, "b/a/beat2": false, "b/y": false, "c/x": false} {
+		wantDecision(t, policy.Request{Principal: session, Action: "s3:PutObject", Resource: "arn:aws:s3:::" + key}, p, want)
+	}
+}
+
 func TestDecideConditions(t *testing.T) {
 	for _, c := range []struct {
 		condition string

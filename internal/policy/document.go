@@ -32,6 +32,9 @@ type Statement struct {
 	Principals []Principal // none: the statement is attached to whom it is about
 	Actions    []string
 	Resources  []string // none: a role's trust policy
+	// NotResource makes Resources those that the statement is not about. It is
+	// known in a Deny alone: an Allow of all but some allows what nobody thought of.
+	NotResource bool
 	Conditions []Condition
 }
 
@@ -128,8 +131,12 @@ func readStatement(v any) (Statement, error) {
 			s.Principals, err = readPrincipals(m.value)
 		case "Action":
 			s.Actions, err = readForms(m.name, m.value, actionForm)
-		case "Resource":
+		case "Resource", "NotResource":
+			if len(s.Resources) > 0 {
+				return s, errors.New("it has both Resource and NotResource")
+			}
 			s.Resources, err = readForms(m.name, m.value, resourceForm)
+			s.NotResource = m.name == "NotResource"
 		case "Condition":
 			s.Conditions, err = readConditions(m.value)
 		default:
@@ -149,6 +156,8 @@ func (s *Statement) whole(effect string) error {
 	switch {
 	case effect != "Allow" && effect != "Deny":
 		return errors.New("its Effect is neither Allow nor Deny")
+	case s.NotResource && !s.Deny:
+		return errors.New("NotResource is not known in an Allow")
 	case len(s.Actions) == 0:
 		return errors.New("it has no Action")
 	case len(s.Resources) == 0 && (len(s.Principals) == 0 || !trust):
