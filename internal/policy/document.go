@@ -35,7 +35,7 @@ type Statement struct {
 	// NotResource makes Resources those that the statement is not about. It is
 	// known in a Deny alone: an Allow of all but some allows what nobody thought of.
 	NotResource bool
-	Conditions []Condition
+	Conditions  []Condition
 }
 
 // A Principal is whom a statement of a resource's policy is about.
