@@ -120,6 +120,15 @@ func (a *app) report(err error) {
 // failure is told that it did not get that far.
 func (a *app) mayChange() {
 	a.trouble.Changed, a.trouble.Unchanged = "Nothing: no run was started.", "Everything is as it was."
+	a.trouble.Environment = a.said()
+}
+
+// said is the environment that -e or CONTEXT names, "" for neither. It may be none.
+func (a *app) said() ops.EnvironmentName {
+	if a.environment != "" {
+		return ops.EnvironmentName(a.environment)
+	}
+	return ops.EnvironmentName(a.p.Getenv(varContext))
 }
 
 // began notes that a run is under way, so that what it has changed is its own to
@@ -312,10 +321,7 @@ func (a *app) chooseAny() (*environments.Choice, error) {
 		return nil, err
 	}
 	p := a.processEnvironment()
-	name := ops.EnvironmentName(a.environment)
-	if name == "" {
-		name = ops.EnvironmentName(p.Context)
-	}
+	name := a.said()
 	if env, err := file.Environment(name); err == nil && p.Host == "" {
 		p.Host = env.Hosts[0]
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -14,11 +15,14 @@ import (
 type progress struct {
 	a     *app
 	w     io.Writer
-	began time.Time
+	began time.Time // of the run
 
-	mu   sync.Mutex
-	line string // the bar as drawn, "" when none is
-	mid  bool   // the log stopped in the middle of a line
+	mu    sync.Mutex
+	beat  *ops.Heartbeat // the newest; nil: nothing to draw
+	first *ops.Heartbeat // the one that the rate is counted from
+	since time.Time      // when first was seen
+	drawn bool
+	mid   bool // the log stopped in the middle of a line
 }
 
 func newProgress(a *app, ref ops.RunRef) *progress {
@@ -36,23 +40,50 @@ func (p *progress) Write(text []byte) (int, error) {
 	p.erase()
 	n, err := p.w.Write(text)
 	p.mid = n > 0 && text[n-1] != '\n'
+	p.draw()
 	return n, err
 }
 
 // heartbeat draws the bar anew.
 func (p *progress) heartbeat(hb ops.Heartbeat) {
-	if !p.a.p.Terminal || hb.Progress.Total == 0 && hb.Progress.Done == 0 {
+	if !p.a.p.Terminal {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mid {
+	p.erase()
+	if p.first == nil || p.first.Attempt != hb.Attempt || p.first.Progress.Total != hb.Progress.Total {
+		p.first, p.since = &hb, time.Now()
+	}
+	p.beat = &hb
+	p.draw()
+}
+
+// draw writes the bar at the end of the last line. A run that counts nothing yet
+// tells what it is doing, and how long it has been.
+func (p *progress) draw() {
+	if p.beat == nil || p.mid {
 		return
 	}
-	p.erase()
-	p.line = report.ProgressLine(hb.Progress, time.Since(p.began), p.a.p.Width-1)
-	_, _ = io.WriteString(p.w, p.line)
+	line := ""
+	if n := p.beat.Progress; n.Total == 0 && n.Done == 0 {
+		line = fmt.Sprintf("%s… %s", report.Clean(p.beat.Phase), report.Length(time.Since(p.began)))
+	} else {
+		line = report.ProgressLine(n, p.rate(), p.a.p.Width-1)
+	}
+	_, _ = io.WriteString(p.w, line)
 	p.a.flush()
+	p.drawn = true
+}
+
+// rate is in units a second since the first heartbeat that counted, so that what
+// came before, such as planning, does not slow it down; 0 while it cannot be told.
+func (p *progress) rate() float64 {
+	done, took := p.beat.Progress.Done-p.first.Progress.Done, time.Since(p.since)
+	if done <= 0 || took < time.Second {
+		return 0
+	}
+	return float64(done) / took.Seconds()
 }
 
 // clear takes the bar away for good.
@@ -60,12 +91,13 @@ func (p *progress) clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
+	p.beat = nil
 	p.a.flush()
 }
 
 func (p *progress) erase() {
-	if p.line != "" {
+	if p.drawn {
 		_, _ = io.WriteString(p.w, "\r\x1b[K")
-		p.line = ""
+		p.drawn = false
 	}
 }

@@ -268,6 +268,9 @@ func (a *app) follow(ctx context.Context, l *launcher.Launcher, ref ops.RunRef, 
 func (a *app) ended(ref ops.RunRef, r *ops.Result, err error) error {
 	switch {
 	case err == nil:
+		if a.p.Terminal {
+			a.say("") // the report stands apart from the log
+		}
 		if err := a.print(r, func(w io.Writer) error { return report.Result(w, r, a.style()) }); err != nil {
 			return err
 		}

@@ -118,6 +118,12 @@ func (a *app) followCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			v, err := x.l.Look(cmd.Context(), x.ref)
+			if err != nil {
+				return err
+			}
+			a.trouble.Environment = v.Request.Environment
+			a.say("%s  %s: %s", a.mark(v.Request.Environment), x.ref.Run, v.RunStatus)
 			return a.follow(cmd.Context(), x.l, x.ref, follow{until: until})
 		},
 	}

@@ -129,6 +129,7 @@ func (a *app) worker(choice *environments.Choice, st *store.Store, used *[]*admi
 		Open:       a.bind(choice.Environment, used),
 		Attempt:    ops.Attempt{Host: a.p.Host, Process: local.Process(os.Getpid())},
 		Out:        a.out,
+		Beat:       time.Second,
 		CancelPoll: 250 * time.Millisecond,
 		Cost:       func() string { return cost(*used, time.Since(began)) },
 	}

@@ -11,11 +11,11 @@ import (
 
 // ProgressLine renders progress in one line of at most width columns, without a
 // line end: a bar, counts, rate and the time remaining at that rate, then the
-// note. Without a total there is no bar. elapsed is since the count was zero.
+// note. Without a total there is no bar. rate is in units a second; 0: not known.
 // Parts that do not fit are left out, the note first.
-func ProgressLine(p ops.Progress, elapsed time.Duration, width int) string {
+func ProgressLine(p ops.Progress, rate float64, width int) string {
 	parts := []string{amount(p)}
-	if rate := perSecond(p.Done, elapsed); rate > 0 {
+	if rate > 0 {
 		parts = append(parts, rateText(rate))
 		if left := p.Total - p.Done; left > 0 {
 			parts = append(parts, remaining(float64(left)/rate))
@@ -68,19 +68,15 @@ func bar(p ops.Progress, width int) string {
 	return fmt.Sprintf("[%s%s] %3d%%", strings.Repeat("#", full), strings.Repeat("-", n-full), int(part*100))
 }
 
-func perSecond(done int64, elapsed time.Duration) float64 {
-	if done <= 0 || elapsed < time.Second {
-		return 0
-	}
-	return float64(done) / elapsed.Seconds()
-}
-
 func rateText(rate float64) string {
 	switch {
 	case rate >= 10:
 		return number(int64(rate+0.5)) + "/s"
 	case rate >= 1:
 		return fmt.Sprintf("%.1f/s", rate)
+	}
+	if rate*60 < 0.1 {
+		return fmt.Sprintf("%.1f/h", rate*3600)
 	}
 	return fmt.Sprintf("%.1f/min", rate*60)
 }

@@ -169,6 +169,9 @@ func (st Style) clock(t time.Time, day bool) string {
 	return s + " (" + local.Format(layout+" MST") + ")"
 }
 
+// Length renders how long something took: "41s", "1m12s", "26h03m".
+func Length(d time.Duration) string { return length(d) }
+
 // length renders how long something took: "41s", "1m12s", "26h03m".
 func length(d time.Duration) string {
 	d = max(d, 0).Round(time.Second)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -65,7 +64,7 @@ func TestHostile(t *testing.T) {
 		"markdown": func(w io.Writer, _ report.Style) error { return report.Markdown(w, hostileResult()) },
 		"json":     func(w io.Writer, _ report.Style) error { return report.JSON(w, hostileResult()) },
 		"progress": func(w io.Writer, st report.Style) error {
-			_, err := io.WriteString(w, report.ProgressLine(status.Heartbeat.Progress, time.Minute, 500))
+			_, err := io.WriteString(w, report.ProgressLine(status.Heartbeat.Progress, 1, 500))
 			return err
 		},
 	}
@@ -211,26 +210,26 @@ func TestProgressLine(t *testing.T) {
 	tests := []struct {
 		name     string
 		progress ops.Progress
-		elapsed  time.Duration
+		rate     float64
 		width    int
 		want     string
 	}{
-		{"bar, rate, rest", p, 20 * time.Second, 80, "[#######-------------]  38% 120/312 users, 6.0/s, 32s left"},
-		{"failures and a note", ops.Progress{Done: 5, Total: 10, Failed: 2, Note: "slow\x1b"}, time.Minute, 80, `[##########----------]  50% 5/10, 5.0/min, 1m00s left, 2 failed, slow\x1b`},
+		{"bar, rate, rest", p, 6, 80, "[#######-------------]  38% 120/312 users, 6.0/s, 32s left"},
+		{"failures and a note", ops.Progress{Done: 5, Total: 10, Failed: 2, Note: "slow\x1b"}, 5.0 / 60, 80, `[##########----------]  50% 5/10, 5.0/min, 1m00s left, 2 failed, slow\x1b`},
 		{"no time yet", p, 0, 80, "[#######-------------]  38% 120/312 users"},
-		{"no total", ops.Progress{Done: 1234567, Unit: "rows"}, 100 * time.Second, 80, "1,234,567 rows, 12,346/s"},
-		{"nothing done", ops.Progress{Total: 10}, time.Minute, 80, "[--------------------]   0% 0/10"},
-		{"all done", ops.Progress{Done: 10, Total: 10}, time.Second, 80, "[####################] 100% 10/10, 10/s"},
+		{"no total", ops.Progress{Done: 1234567, Unit: "rows"}, 12345.67, 80, "1,234,567 rows, 12,346/s"},
+		{"nothing done", ops.Progress{Total: 10}, 0, 80, "[--------------------]   0% 0/10"},
+		{"all done", ops.Progress{Done: 10, Total: 10}, 10, 80, "[####################] 100% 10/10, 10/s"},
 		{"nearly is not all", ops.Progress{Done: 9999, Total: 10000}, 0, 80, "[###################-]  99% 9,999/10,000"},
 		{"more than all", ops.Progress{Done: 12, Total: 10}, 0, 80, "[####################] 100% 12/10"},
-		{"30 hours", ops.Progress{Done: 1, Total: 31}, time.Hour, 80, "[--------------------]   3% 1/31, 0.0/min, 30h00m left"},
-		{"for ever", ops.Progress{Done: 1, Total: 1 << 62}, time.Hour, 80, "[--------------------]   0% 1/4,611,686,018,427,387,904, 0.0/min, months left"},
-		{"narrow", p, 20 * time.Second, 20, "120/312 users, 6.0/s"},
-		{"very narrow", p, 20 * time.Second, 12, ""},
+		{"30 hours", ops.Progress{Done: 1, Total: 31}, 1.0 / 3600, 80, "[--------------------]   3% 1/31, 1.0/h, 30h00m left"},
+		{"for ever", ops.Progress{Done: 1, Total: 1 << 62}, 1.0 / 3600, 80, "[--------------------]   0% 1/4,611,686,018,427,387,904, 1.0/h, months left"},
+		{"narrow", p, 6, 20, "120/312 users, 6.0/s"},
+		{"very narrow", p, 6, 12, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := report.ProgressLine(tt.progress, tt.elapsed, tt.width)
+			got := report.ProgressLine(tt.progress, tt.rate, tt.width)
 			if got != tt.want {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}

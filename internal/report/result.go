@@ -89,8 +89,7 @@ func (p *page) outcomes(r *ops.Result) {
 	if len(r.Effects) > 1 {
 		p.line(counts(r.Counts))
 	}
-	sorted := worstFirst(r.Effects)
-	shown := sorted[:min(len(sorted), mostLines)]
+	shown := shownEffects(worstFirst(r.Effects))
 	kind, target := 0, 0
 	for _, e := range shown {
 		kind = max(kind, cells(words(string(e.Outcome))))
@@ -104,6 +103,27 @@ func (p *page) outcomes(r *ops.Result) {
 	if more := max(r.EffectsTotal, len(r.Effects)) - len(shown); more > 0 {
 		p.line("  … and ", number(int64(more)), " more ", effectsFile(r))
 	}
+}
+
+// mostCalm bounds how many effects of one outcome are listed where nothing went
+// wrong with them: the head of the report must stay in sight.
+const mostCalm = 10
+
+// shownEffects returns those worth a line, of effects sorted worst first.
+func shownEffects(sorted []ops.EffectResult) []ops.EffectResult {
+	var shown []ops.EffectResult
+	listed := map[ops.EffectOutcome]int{}
+	for _, e := range sorted {
+		most := mostLines
+		switch e.Outcome {
+		case ops.EffectDone, ops.EffectUnchanged, ops.EffectNotReached:
+			most = mostCalm
+		}
+		if listed[e.Outcome]++; listed[e.Outcome] <= most && len(shown) < mostLines {
+			shown = append(shown, e)
+		}
+	}
+	return shown
 }
 
 func effectsFile(r *ops.Result) string {
