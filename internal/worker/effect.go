@@ -18,7 +18,8 @@ type hand struct {
 
 	mu         sync.Mutex
 	checkpoint json.RawMessage // the last one saved, by this attempt or an earlier
-	begun      bool            // it saved a checkpoint or tried to: something runs
+	begun      bool            // it saved a checkpoint: something runs
+	unsaved    bool            // the last one could not be written: nothing can go on from it
 }
 
 // step returns what the procedure may say while it performs the effect.
@@ -37,10 +38,11 @@ func (h *hand) save(ctx context.Context, v any) error {
 	if err != nil {
 		return fmt.Errorf("checkpoint of %s: %w", h.effect.ID, err)
 	}
+	err = h.a.journal.append(context.WithoutCancel(ctx), ops.Entry{Kind: ops.EntryCheckpoint, Effect: h.effect.ID, Data: data})
 	h.mu.Lock()
-	h.begun, h.checkpoint = true, data
-	h.mu.Unlock()
-	return h.a.journal.append(context.WithoutCancel(ctx), ops.Entry{Kind: ops.EntryCheckpoint, Effect: h.effect.ID, Data: data})
+	defer h.mu.Unlock()
+	h.begun, h.checkpoint, h.unsaved = true, data, err != nil
+	return err
 }
 
 // effect performs e, whose intent is durable, verifies it and returns the entry
@@ -65,7 +67,7 @@ func (a *attempt) effect(ctx context.Context, e ops.Effect, checkpoint json.RawM
 func (h *hand) lost(ctx context.Context, err error) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if ctx.Err() != nil || h.a.journal.fenced.Load() {
+	if ctx.Err() != nil || h.unsaved || h.a.journal.fenced.Load() {
 		return true
 	}
 	switch ops.CodeOf(err) {

@@ -56,8 +56,8 @@ func (b *bulk) prepare(ctx context.Context, targets []int) batch {
 	if err := b.a.watch.look(ctx); err != nil {
 		return batch{failed: fmt.Errorf("asking whether the run is canceled: %w", err)}
 	}
-	if b.a.watch.canceled() != nil {
-		return batch{failed: errCanceled}
+	if err := b.a.watch.mayAct(ctx); err != nil {
+		return batch{failed: err}
 	}
 	effects, errs := b.effects(ctx, targets)
 	if ctx.Err() != nil {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -51,7 +52,22 @@ func (a *attempt) tally(ctx context.Context) (*tally, error) {
 	for _, f := range t.fates {
 		t.counts[codeOutcome(f.outcome)]++
 	}
-	return t, a.results(ctx, t, func(r ops.EffectResult) error { t.add(r); return nil })
+	if err := a.results(ctx, t, func(r ops.EffectResult) error { t.add(r); return nil }); err != nil {
+		return nil, err
+	}
+	t.sort()
+	return t, nil
+}
+
+// sort puts what was kept in the order of the targets, the worst first: the
+// journal's order is that in which calls happened to end.
+func (t *tally) sort() {
+	worst := ops.EffectOutcomes()
+	slices.SortFunc(t.bad, func(a, b ops.EffectResult) int {
+		return cmp.Or(slices.Index(worst, a.Outcome)-slices.Index(worst, b.Outcome), t.index[a.ID]-t.index[b.ID])
+	})
+	slices.SortFunc(t.good, func(a, b ops.EffectResult) int { return t.index[a.ID] - t.index[b.ID] })
+	slices.SortFunc(t.done, func(a, b ops.Effect) int { return t.index[a.ID] - t.index[b.ID] })
 }
 
 // note takes one entry into account. unknown: the request was not accepted, so the
