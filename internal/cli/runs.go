@@ -123,7 +123,7 @@ func (a *app) followCommand() *cobra.Command {
 				return err
 			}
 			a.trouble.Environment = v.Request.Environment
-			a.say("%s  %s: %s", a.mark(v.Request.Environment), x.ref.Run, v.RunStatus)
+			a.say("%s  %s", a.mark(v.Request.Environment), x.ref.Run)
 			return a.follow(cmd.Context(), x.l, x.ref, follow{until: until})
 		},
 	}

@@ -40,6 +40,7 @@ import (
 //	killworker RUN         kill -9 the worker of a run
 //	waitfor FILE           wait until the store has it
 //	undo [ARG]...          run the command that the report names for undoing
+//	screen NAME            what was printed is as in testdata/screens
 //	worker RUN             nothing but the run's name is in its worker's arguments and environment
 //	environments FILE DEV PROD [TOKEN SOURCE]  write another environments file
 //	flip FILE              change one byte in the middle of a file
@@ -48,7 +49,7 @@ func TestScripts(t *testing.T) {
 		Dir: filepath.Join("testdata", "script"), UpdateScripts: *update, RequireUniqueNames: true, Setup: setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "json": cmdJSON, "grab": cmdGrab, "state": cmdState, "faults": cmdFaults, "status": cmdStatus,
-			"calls": cmdCalls, "waitfor": cmdWaitFor, "undo": cmdUndo, "worker": cmdWorker, "environments": cmdEnvironments, "killworker": cmdKillWorker, "flip": cmdFlip,
+			"calls": cmdCalls, "waitfor": cmdWaitFor, "undo": cmdUndo, "worker": cmdWorker, "screen": cmdScreen, "environments": cmdEnvironments, "killworker": cmdKillWorker, "flip": cmdFlip,
 		},
 	})
 }

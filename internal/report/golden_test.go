@@ -169,6 +169,17 @@ func ended() *ops.RunStatus {
 	return s
 }
 
+// stopped is a run that was stopped before its first effect.
+func stopped(o ops.Outcome, code ops.Code) *ops.Result {
+	r := longResult()
+	for i := range r.Effects {
+		r.Effects[i].Outcome = ops.EffectNotReached
+	}
+	r.Outcome, r.Code, r.Next, r.Counts = o, code, "", map[ops.EffectOutcome]int{ops.EffectNotReached: 500}
+	r.Changed, r.Unchanged, r.Message = "Nothing was changed.", "500 not reached.", "It was stopped."
+	return r
+}
+
 // rendered is everything that has golden files.
 var rendered = []struct {
 	name string
@@ -208,6 +219,25 @@ var rendered = []struct {
 		return report.Error(w, &ops.Error{Code: ops.Invalid, Message: "x.yaml:1:1: first.\nx.yaml:2:1: second."}, st)
 	}},
 	{"error_internal", func(w io.Writer, st report.Style) error { return report.Error(w, errors.New("unexpected EOF"), st) }},
+	{"failure_prod", func(w io.Writer, st report.Style) error {
+		return report.Failure(w, report.Trouble{Environment: "prod", Err: ops.Refuse("reason", "Say why with --reason.", "prod asks for a reason, and this sentence is long enough to be wrapped at 80 columns."),
+			Changed: "Nothing: no run was started.", Unchanged: "Everything is as it was."}, st)
+	}},
+	{"failure_begun", func(w io.Writer, st report.Style) error {
+		return report.Failure(w, report.Trouble{Err: errors.New("reading the log: input/output error"), Changed: "What the run did, which its journal tells.", Unchanged: "What it did not reach.", Next: "synops show " + string(run)}, st)
+	}},
+	{"plan_nothing", func(w io.Writer, st report.Style) error {
+		p := removal()
+		p.Effects = p.Effects[2:]
+		p.EffectsTotal, p.Challenge = 1, ""
+		return report.Plan(w, report.PlanView{Plan: p, Command: removalCommand}, st)
+	}},
+	{"result_refused", func(w io.Writer, st report.Style) error {
+		return report.Result(w, stopped(ops.RunRefused, ops.Denied), st)
+	}},
+	{"result_canceled", func(w io.Writer, st report.Style) error {
+		return report.Result(w, stopped(ops.RunCanceled, ops.Canceled), st)
+	}},
 	{"error_canceled", func(w io.Writer, st report.Style) error { return report.Error(w, context.Canceled, st) }},
 }
 

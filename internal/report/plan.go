@@ -175,6 +175,11 @@ func (p *page) confirmation(v PlanView) {
 	if v.Command == "" {
 		return
 	}
+	if !v.Summary && !slices.ContainsFunc(v.Effects, func(e ops.Effect) bool { return !e.Nothing }) {
+		p.gap()
+		p.line("Nothing has been changed, and nothing needs to be.")
+		return
+	}
 	command := v.Command + " --plan " + string(v.Digest)
 	if v.Challenge != "" {
 		command += " --confirm " + quoteAlways(v.Challenge)
