@@ -94,7 +94,7 @@ var restrictions = []restriction{
 		"flags exist in cli only: take a config struct"},
 	{"github.com/goccy/", []string{"internal/environments", "internal/cfn"},
 		"YAML is read where a file becomes trusted values: hand those on"},
-	{"os/exec", []string{"internal/engine/local", "internal/cli", "internal/toolrun"},
+	{"os/exec", []string{"internal/engine/local", "internal/cli", "internal/toolrun", "internal/emulator"},
 		"who can start processes can start anything: let the local engine or toolrun do it"},
 	{"unsafe", nil,
 		"nothing here is so slow that it must give up memory safety"},
