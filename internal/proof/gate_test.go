@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"sync"
+	"time"
 )
 
 // A moment is when in a call's life it is held.
@@ -26,6 +27,7 @@ type write struct {
 	effect  string // as the journal names it
 	applied bool
 	docs    int // journal documents there were when it arrived
+	at      time.Time
 }
 
 // A gate stands before a service: it notes the calls that write and can hold one
@@ -115,7 +117,7 @@ func (g *gate) arrive(effect string) (n int, before, after bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inHand++
-	g.writes = append(g.writes, write{effect: effect, docs: g.docs()})
+	g.writes = append(g.writes, write{effect: effect, docs: g.docs(), at: time.Now()})
 	hold := g.holdAt == len(g.writes)
 	return len(g.writes) - 1, hold && g.moment == beforeApplied, hold && g.moment == afterApplied
 }

@@ -200,11 +200,12 @@ func killAt(t *testing.T, b bulk, n int, p place) {
 func (r *rig) leaseFree(b bulk) {
 	r.t.Helper()
 	r.want(0, append(append([]string{"run", b.task}, b.args(1)...), "--confirm", "not asked")...)
-	held, err := r.store.Leases(r.t.Context())
-	r.ok(err)
-	for _, l := range held {
-		r.t.Errorf("lease %s is still held by %s", l.Name, l.Run)
-	}
+	// The launcher returns at the result; the release comes after it.
+	r.await("the lease to be free", func() bool {
+		held, err := r.store.Leases(r.t.Context())
+		r.ok(err)
+		return len(held) == 0
+	})
 }
 
 // TestKillTwice kills the second attempt too.
