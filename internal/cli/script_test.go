@@ -38,6 +38,7 @@ import (
 //	status STATUS          set dev's stack status from outside
 //	calls N                dev was asked at most so often since the script began
 //	killworker RUN         kill -9 the worker of a run
+//	journaled RUN KIND N   wait until the run's journal has so many entries of that kind
 //	waitfor FILE           wait until the store has it
 //	undo [ARG]...          run the command that the report names for undoing
 //	screen NAME            what was printed is as in testdata/screens
@@ -49,7 +50,7 @@ func TestScripts(t *testing.T) {
 		Dir: filepath.Join("testdata", "script"), UpdateScripts: *update, RequireUniqueNames: true, Setup: setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "json": cmdJSON, "grab": cmdGrab, "state": cmdState, "faults": cmdFaults, "status": cmdStatus,
-			"calls": cmdCalls, "waitfor": cmdWaitFor, "undo": cmdUndo, "worker": cmdWorker, "screen": cmdScreen, "environments": cmdEnvironments, "killworker": cmdKillWorker, "flip": cmdFlip,
+			"calls": cmdCalls, "waitfor": cmdWaitFor, "journaled": cmdJournaled, "undo": cmdUndo, "worker": cmdWorker, "screen": cmdScreen, "environments": cmdEnvironments, "killworker": cmdKillWorker, "flip": cmdFlip,
 		},
 	})
 }
@@ -252,6 +253,21 @@ func cmdFlip(ts *testscript.TestScript, _ bool, args []string) {
 func cmdWaitFor(ts *testscript.TestScript, _ bool, args []string) {
 	file := filepath.Join(ts.Getenv("STORE"), args[0])
 	waitUntil(ts, args[0], func() bool { _, err := os.Stat(file); return err == nil })
+}
+
+// cmdJournaled waits until a run is so far.
+func cmdJournaled(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	waitUntil(ts, fmt.Sprintf("%q in the journal of %s", args[1:], args[0]), func() bool {
+		n := 0
+		docs, _ := filepath.Glob(filepath.Join(runFolder(ts, args[0]), "journal", "*.jsonl"))
+		for _, doc := range docs {
+			data, _ := os.ReadFile(doc)
+			n += bytes.Count(data, []byte(`"kind":"`+args[1]+`"`))
+		}
+		return n >= want
+	})
 }
 
 // waitUntil looks again until what another process does has happened.

@@ -20,7 +20,7 @@ func Markdown(w io.Writer, r *ops.Result) error {
 	}
 	p.line("## ", mark, escape(string(r.Task)), " in ", escape(string(r.Environment)), ": ", escape(outcomeWord(r)))
 	p.gap()
-	if r.Message != r.Changed {
+	if r.Message != r.Changed && r.Message != "Done." {
 		p.line(escape(r.Message))
 		p.gap()
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -293,4 +294,21 @@ func FuzzClean(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestLocalTime: the time of day where the reader is stands beside UTC, unless that
+// is UTC.
+func TestLocalTime(t *testing.T) {
+	for zone, want := range map[*time.Location]string{
+		nil: "2026-11-23 14:15:02 UTC\n", time.UTC: "2026-11-23 14:15:02 UTC\n", time.FixedZone("GMT", 0): "2026-11-23 14:15:02 UTC\n",
+		time.FixedZone("PST", -8*3600): "2026-11-23 14:15:02 UTC (06:15:02 PST)\n", time.FixedZone("JST", 11*3600): "2026-11-23 14:15:02 UTC (2026-11-24 01:15:02 JST)\n",
+	} {
+		var out bytes.Buffer
+		if err := report.Result(&out, succeeded(), report.Style{Local: zone}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), "started    "+want) {
+			t.Errorf("in zone %v it does not hold %q:\n%s", zone, want, out.String())
+		}
+	}
 }

@@ -20,7 +20,7 @@ func Result(w io.Writer, r *ops.Result, st Style) error {
 // result writes r; s adds what only the run's documents know, and may be nil.
 func (p *page) result(r *ops.Result, s *ops.RunStatus) {
 	p.title(r.Environment, outcomeColor(r.Outcome), outcomeWord(r), fmt.Sprintf("%s in %s", Clean(string(r.Task)), Clean(string(r.Environment))))
-	if r.Message != r.Changed {
+	if r.Message != r.Changed && r.Message != "Done." {
 		p.hang("", 0, Clean(r.Message))
 	}
 	p.gap()
