@@ -51,6 +51,8 @@ type Cloud struct {
 	asked     ledger
 	throttles throttles
 	tokens    verifier
+	transport *http.Transport // for what the cloud asks or tells others
+	served    address
 
 	ctx     context.Context // ends with Close
 	stop    context.CancelFunc
@@ -72,6 +74,7 @@ type Account struct {
 	SNS        *SNS
 	Events     *Events
 	CloudWatch *CloudWatch
+	CodeBuild  *CodeBuild
 
 	cloud *Cloud
 }
@@ -84,7 +87,8 @@ func New(c Config) *Cloud {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	cloud := &Cloud{config: c, settings: Defaults(), unsigned: http.NewServeMux()}
+	cloud := &Cloud{config: c, settings: Defaults(), unsigned: http.NewServeMux(), transport: &http.Transport{}}
+	cloud.tokens.transport = cloud.transport
 	if c.Settings != nil {
 		cloud.settings = *c.Settings
 	}
@@ -93,6 +97,7 @@ func New(c Config) *Cloud {
 		cloud.accounts = append(cloud.accounts, newAccount(cloud, a))
 	}
 	cloud.services = services()
+	cloud.handleUnsigned(credentialsPath, cloud.serveBuildCredentials)
 	return cloud
 }
 
@@ -107,6 +112,7 @@ func services() map[string]service {
 		"sns":            snsService(),
 		"events":         eventsService(),
 		"monitoring":     cloudWatchService(),
+		"codebuild":      codeBuildService(),
 	}
 }
 
@@ -119,6 +125,7 @@ func newAccount(c *Cloud, conf AccountConfig) *Account {
 	a.SNS = newSNS(a)
 	a.Events = newEvents(a)
 	a.CloudWatch = newCloudWatch(a)
+	a.CodeBuild = newCodeBuild(a)
 	return a
 }
 
@@ -135,7 +142,7 @@ func (c *Cloud) Account(id string) *Account {
 func (c *Cloud) Close() {
 	c.stop()
 	c.working.Wait()
-	c.tokens.close()
+	c.transport.CloseIdleConnections()
 }
 
 // background runs fn until it returns; fn must return soon after ctx has ended.

@@ -28,6 +28,8 @@ type Settings struct {
 	// counted; 2,048 unless raised on request.
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 	TrustLength int
+
+	Builds Builds
 }
 
 // A Rate is a token bucket: so many calls a second after so many at once.
@@ -47,5 +49,6 @@ func Defaults() Settings {
 		EmptyLogPages:     true,
 		ConditionalWindow: time.Millisecond,
 		TrustLength:       2048,
+		Builds:            defaultBuilds(),
 	}
 }
