@@ -173,7 +173,7 @@ func (s *SNS) deliver(ctx context.Context, sub Subscription, topic string, m Mes
 	}
 	hreq.Header.Set("X-Amz-Sns-Message-Type", "Notification")
 	hreq.Close = true
-	resp, err := s.account.cloud.tokens.transport.RoundTrip(hreq)
+	resp, err := s.account.cloud.transport.RoundTrip(hreq)
 	if err != nil {
 		s.account.cloud.config.Log.Info("message not delivered", "topic", topic, "endpoint", sub.Endpoint)
 		return

@@ -165,10 +165,8 @@ func (t *token) keys(provider string) map[string][]string {
 type verifier struct {
 	mu        sync.Mutex
 	keys      map[string]*rsa.PublicKey // by base URL and key ID
-	transport http.Transport
+	transport http.RoundTripper
 }
-
-func (v *verifier) close() { v.transport.CloseIdleConnections() }
 
 // key returns the issuer's key of that ID, asking the issuer when it is new.
 func (v *verifier) key(ctx context.Context, base, issuer, id string) (*rsa.PublicKey, error) {
