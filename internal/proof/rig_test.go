@@ -47,7 +47,7 @@ func newRig(t *testing.T, c sandbox.Config) *rig {
 // newRigIn is newRig with the store in a folder that is there, or may be made.
 func newRigIn(t *testing.T, c sandbox.Config, dir string) *rig {
 	t.Helper()
-	c.NoThrottle = true
+	c.NoThrottle, c.Clients, c.Users, c.Entities = true, 10_000, 10_000, 10_000
 	if c.Token == "" {
 		c.Token = sandbox.AdminToken
 	}
