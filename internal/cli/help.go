@@ -44,8 +44,8 @@ In a GitHub workflow:
 
 Handed on to a worker, nothing else is: PATH, HOME, USER, LOGNAME, TMPDIR, LANG, LC_ALL, TZ,
 XDG_STATE_HOME, XDG_CACHE_HOME, SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, https_proxy, NO_PROXY,
-no_proxy, GOCOVERDIR, GITHUB_REPOSITORY. synops itself adds CONTEXT, SYNAPSE_HOST, SYNOPS_CONFIG
-and SYNOPS_TOKEN_SOURCE (where the token comes from; the token goes over a pipe).`}
+no_proxy, GOCOVERDIR, GORACE, GITHUB_REPOSITORY. synops itself adds CONTEXT, SYNAPSE_HOST,
+SYNOPS_CONFIG and SYNOPS_TOKEN_SOURCE (where the token comes from; the token goes over a pipe).`}
 }
 
 func (a *app) versionCommand() *cobra.Command {

@@ -22,6 +22,8 @@ func TestMain(m *testing.M) {
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() && os.Getenv("GOTMPDIR") == "" {
 		_ = os.Setenv("GOTMPDIR", "/dev/shm")
 	}
+	// The race detector's programs sleep a second before they exit unless told not to.
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	testscript.Main(m, map[string]func(){"synops": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		code := cli.Main(ctx, os.Args[1:], cli.System())

@@ -78,7 +78,7 @@ func setupScript(env *testscript.Env) error {
 	}
 	state := filepath.Join(env.WorkDir, "state")
 	for name, value := range map[string]string{
-		"SYNOPS_CONFIG": config, "SYNAPSE_ADMIN_PAT": sandbox.AdminToken, "HOME": env.WorkDir, "USER": "tester", "TZ": "UTC",
+		"GORACE": os.Getenv("GORACE"), "SYNOPS_CONFIG": config, "SYNAPSE_ADMIN_PAT": sandbox.AdminToken, "HOME": env.WorkDir, "USER": "tester", "TZ": "UTC",
 		"XDG_STATE_HOME": state, "XDG_CACHE_HOME": filepath.Join(env.WorkDir, "cache"), "STORE": filepath.Join(state, "synops"),
 	} {
 		env.Setenv(name, value)

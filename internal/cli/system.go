@@ -59,7 +59,7 @@ const (
 // handedOn lists the variables that a worker process gets from its launcher:
 // what programs need to run at all, never a secret.
 var handedOn = []string{"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "TZ", "XDG_STATE_HOME", "XDG_CACHE_HOME",
-	"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "GOCOVERDIR", varRepository}
+	"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "GOCOVERDIR", "GORACE", varRepository}
 
 // environ returns the worker's environment: what is handed on, and own, as
 // NAME=VALUE.
