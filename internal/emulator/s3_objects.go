@@ -159,7 +159,6 @@ func (c *s3Call) getObject(w http.ResponseWriter) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	c.describe(w, v)
 	return c.send(w, v)
 }
 
@@ -184,6 +183,19 @@ func asFault(err error) (*Fault, bool) {
 
 // send writes the body, or the range of it that was asked for.
 func (c *s3Call) send(w http.ResponseWriter, v *objectVersion) error {
+	body, status := v.body, http.StatusOK
+	first, last, part, err := readRange(c.http.Header.Get("Range"), len(body))
+	if err != nil { // before any header of the object is set: its sum is not the error's
+		return err
+	}
+	c.describe(w, v)
+	if part {
+		// A sum of the whole would not be that of the part.
+		w.Header().Del("X-Amz-Checksum-Crc32")
+		w.Header().Del("X-Amz-Checksum-Type")
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, len(body)))
+		body, status = body[first:last+1], http.StatusPartialContent
+	}
 	for name, value := range v.meta {
 		w.Header().Set("X-Amz-Meta-"+name, value)
 	}
@@ -191,18 +203,6 @@ func (c *s3Call) send(w http.ResponseWriter, v *objectVersion) error {
 		w.Header().Set("Content-Type", v.contentType)
 	}
 	w.Header().Set("Accept-Ranges", "bytes")
-	body, status := v.body, http.StatusOK
-	if r := c.http.Header.Get("Range"); r != "" {
-		first, last, err := readRange(r, len(body))
-		if err != nil {
-			return err
-		}
-		// A sum of the whole would not be that of the part.
-		w.Header().Del("X-Amz-Checksum-Crc32")
-		w.Header().Del("X-Amz-Checksum-Type")
-		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, len(body)))
-		body, status = body[first:last+1], http.StatusPartialContent
-	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if c.http.Method != http.MethodHead {
@@ -211,8 +211,11 @@ func (c *s3Call) send(w http.ResponseWriter, v *objectVersion) error {
 	return nil
 }
 
-// readRange reads "bytes=FIRST-" and "bytes=FIRST-LAST".
-func readRange(text string, size int) (first, last int, err error) {
+// readRange reads "bytes=FIRST-" and "bytes=FIRST-LAST"; "" is no part.
+func readRange(text string, size int) (first, last int, part bool, err error) {
+	if text == "" {
+		return 0, 0, false, nil
+	}
 	from, to, ok := strings.Cut(strings.TrimPrefix(text, "bytes="), "-")
 	first, err = strconv.Atoi(from)
 	last = size - 1
@@ -220,12 +223,12 @@ func readRange(text string, size int) (first, last int, err error) {
 		last, err = strconv.Atoi(to)
 	}
 	if err != nil || !ok {
-		return 0, 0, notModeled("GetObject", "range "+text)
+		return 0, 0, false, notModeled("GetObject", "range "+text)
 	}
 	if first >= size || first > last {
-		return 0, 0, &Fault{"InvalidRange", "The requested range is not satisfiable", http.StatusRequestedRangeNotSatisfiable}
+		return 0, 0, false, &Fault{"InvalidRange", "The requested range is not satisfiable", http.StatusRequestedRangeNotSatisfiable}
 	}
-	return first, min(last, size-1), nil
+	return first, min(last, size-1), true, nil
 }
 
 func (c *s3Call) deleteObject(w http.ResponseWriter) error {
