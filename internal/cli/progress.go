@@ -65,7 +65,7 @@ func (p *progress) draw() {
 	if p.beat == nil || p.mid {
 		return
 	}
-	line := ""
+	var line string
 	if n := p.beat.Progress; n.Total == 0 && n.Done == 0 {
 		line = fmt.Sprintf("%s… %s", report.Clean(p.beat.Phase), report.Length(time.Since(p.began)))
 	} else {
