@@ -52,7 +52,6 @@ var placements = []placement{
 	{"internal/engine/local", []string{root}, "an engine knows executions, not what they do"},
 	{"internal/engine/pipeline", []string{root}, "an engine knows executions, not what they do"},
 	{"internal/engine/enginetest", []string{root, "internal/launcher"}, "one suite for every engine cannot know one of them; what is asked of engines, the launcher asks"},
-	{"internal/proof", nil, "tests only, between processes; nothing is built into it"},
 	{"internal/store", []string{root, "internal/store/file", "internal/store/s3"}, "documents of a run over one of two drivers"},
 	{"internal/store/file", []string{root}, "a driver knows keys and bytes"},
 	{"internal/store/s3", []string{root}, "a driver knows keys and bytes"},
