@@ -75,6 +75,7 @@ type Account struct {
 	Events     *Events
 	CloudWatch *CloudWatch
 	CodeBuild  *CodeBuild
+	Pipelines  *CodePipeline
 
 	cloud *Cloud
 }
@@ -113,6 +114,7 @@ func services() map[string]service {
 		"events":         eventsService(),
 		"monitoring":     cloudWatchService(),
 		"codebuild":      codeBuildService(),
+		"codepipeline":   codePipelineService(),
 	}
 }
 
@@ -126,6 +128,7 @@ func newAccount(c *Cloud, conf AccountConfig) *Account {
 	a.Events = newEvents(a)
 	a.CloudWatch = newCloudWatch(a)
 	a.CodeBuild = newCodeBuild(a)
+	a.Pipelines = newCodePipeline(a)
 	return a
 }
 

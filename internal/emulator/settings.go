@@ -29,7 +29,8 @@ type Settings struct {
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 	TrustLength int
 
-	Builds Builds
+	Builds    Builds
+	Pipelines Pipelines
 }
 
 // A Rate is a token bucket: so many calls a second after so many at once.
@@ -50,5 +51,6 @@ func Defaults() Settings {
 		ConditionalWindow: time.Millisecond,
 		TrustLength:       2048,
 		Builds:            defaultBuilds(),
+		Pipelines:         defaultPipelines(),
 	}
 }
