@@ -49,6 +49,9 @@ func Main(ctx context.Context, args []string, p Process) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if ops.CodeOf(err) == ops.Canceled && ctx.Err() != nil && ops.Refused(err) == nil {
+		err = &ops.Error{Code: ops.Canceled, Message: "Interrupted.", Err: err}
+	}
 	if err != nil && asksJSON(args) {
 		a.format = "json" // also where a flag before it could not be read
 	}

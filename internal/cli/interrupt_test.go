@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -110,5 +111,26 @@ func TestSandboxServes(t *testing.T) {
 	}
 	if !strings.Contains(errs.String(), "listening on "+where.Host) || !strings.Contains(errs.String(), "second stack on "+where.Second) {
 		t.Errorf("it does not tell where it listens:\n%s", errs.String())
+	}
+}
+
+// TestInterruptedBeforeItBegan: nothing was started, and that is said.
+func TestInterruptedBeforeItBegan(t *testing.T) {
+	r := newRig(t)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	for _, args := range [][]string{{"plan", "canary", "-e", "dev"}, {"run", "canary", "-e", "dev"}} {
+		got := r.in(ctx, nil, args...)
+		if got.code != 130 || !strings.Contains(got.stderr, "Interrupted.") || !strings.Contains(got.stderr, "Nothing: no run was started.") || strings.Contains(got.stderr, "context canceled") {
+			t.Errorf("%v: exit code %d\n%s", args, got.code, got.stderr)
+		}
+		got = r.in(ctx, nil, append(args, "--format", "json")...)
+		doc, err := decodeShape("error", []byte(got.stdout))
+		if err != nil || got.code != 130 || fieldAt(doc, "outcome") != "canceled" || fieldAt(doc, "code") != "canceled" {
+			t.Errorf("%v: exit code %d, %v\n%s", args, got.code, err, got.stdout)
+		}
+	}
+	if r.dev.Total() != 0 {
+		t.Errorf("the service was asked %d times", r.dev.Total())
 	}
 }

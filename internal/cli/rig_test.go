@@ -61,6 +61,12 @@ type answer struct {
 // synops runs a command line in this process; vars override the rig's variables.
 func (r *rig) synops(vars map[string]string, args ...string) answer {
 	r.t.Helper()
+	return r.in(r.t.Context(), vars, args...)
+}
+
+// in is synops in a context that may end.
+func (r *rig) in(ctx context.Context, vars map[string]string, args ...string) answer {
+	r.t.Helper()
 	var out, errs bytes.Buffer
 	all := maps.Clone(r.vars)
 	maps.Copy(all, vars)
@@ -68,7 +74,7 @@ func (r *rig) synops(vars map[string]string, args ...string) answer {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	code := cli.Main(r.t.Context(), args, cli.Process{
+	code := cli.Main(ctx, args, cli.Process{
 		In: strings.NewReader(""), Out: &out, Err: &errs, Width: 100, Host: "laptop", Command: []string{worker},
 		Getenv: func(name string) string { return all[name] },
 	})

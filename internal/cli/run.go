@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -260,6 +261,9 @@ func (a *app) follow(ctx context.Context, l *launcher.Launcher, ref ops.RunRef, 
 	bar.clear()
 	if err == nil && r.Outcome == ops.RunRefused && r.Next == "" && f.anew != "" {
 		r.Next = "Once that is put right: " + f.anew
+		if strings.Contains(r.Message, `guard "challenge"`) {
+			r.Next += " --confirm ANSWER"
+		}
 	}
 	return a.ended(ref, r, err)
 }

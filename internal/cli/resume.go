@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
+)
+
+func (a *app) resumeCommand() *cobra.Command {
+	var f runFlags
+	var force bool
+	var settle []string
+	cmd := &cobra.Command{
+		Use: "resume RUN", Short: "Go on with a run that failed or whose worker died",
+		Long: "resume starts the next attempt of a run: what is journaled as done is not done again, and what\n" +
+			"was begun without a word of how it ended is settled first. It attaches to a run that is running\nand prints the result of one that ended for good.",
+		Args: oneRun, ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.again(cmd.Context(), args[0], &f, settle, force, (*launcher.Launcher).Resume)
+		},
+	}
+	f.registerShared(cmd)
+	settleFlags(cmd, &settle, &force)
+	return cmd
+}
+
+func settleFlags(cmd *cobra.Command, settle *[]string, force *bool) {
+	cmd.Flags().StringArrayVar(settle, "settle", nil, "what became of an effect that nothing can tell: `EFFECT=done` or EFFECT=not-done")
+	cmd.Flags().BoolVar(force, "force", false, "kill a worker that is still there first")
+}
+
+func (a *app) settleCommand() *cobra.Command {
+	var f runFlags
+	var force bool
+	var settle []string
+	cmd := &cobra.Command{
+		Use: "settle RUN", Short: "Finish the clean-up of a run that was canceled or lost; begin nothing new",
+		Long: "settle starts an attempt that only finds out what became of the effects begun, does the task's\n" +
+			"clean-up and ends the run. It is for a run that was canceled, or whose worker died and that nobody\nwants to go on with.",
+		Args: oneRun, ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.again(cmd.Context(), args[0], &f, settle, force, (*launcher.Launcher).Settle)
+		},
+	}
+	cmd.Flags().BoolVar(&f.detach, "detach", false, "start it and leave")
+	cmd.Flags().DurationVar(&f.until, "until", 0, "leave after this `TIME`, with exit code 4")
+	settleFlags(cmd, &settle, &force)
+	return cmd
+}
+
+// again starts the next attempt of a run in the given way and follows it.
+func (a *app) again(ctx context.Context, run string, f *runFlags, settle []string, force bool,
+	start func(*launcher.Launcher, context.Context, ops.RunRef, launcher.Answers, bool) (bool, error)) error {
+	a.mayChange()
+	answers, err := a.answers(f)
+	if err != nil {
+		return err
+	}
+	if answers.Settle, err = settlements(settle); err != nil {
+		return err
+	}
+	x, err := a.find(ctx, run)
+	if err != nil {
+		return err
+	}
+	v, err := x.l.Look(ctx, x.ref)
+	if err != nil {
+		return err
+	}
+	if err := a.ownEnvironment(v.Request, a.p.Getenv(varContext)); err != nil {
+		return err
+	}
+	// Attaching, or telling how it ended, takes no token.
+	if !attaches(v, force) {
+		if err := a.starts(ctx, x, v.Request); err != nil {
+			return err
+		}
+	}
+	started, err := start(x.l, ctx, x.ref, answers, force)
+	if err != nil {
+		return err
+	}
+	status, from := v.RunStatus, len(v.Starts)
+	switch {
+	case started:
+		starts, err := x.st.Starts(ctx, x.ref)
+		if err != nil {
+			return err
+		}
+		from = starts[len(starts)-1].N
+		a.say("%s  %s goes on with attempt %d", a.mark(status.Request.Environment), x.ref.Run, from)
+	case status.State() == ops.StateEnded:
+		a.say("%s  %s ended already; this is how. Nothing was started.", a.mark(status.Request.Environment), x.ref.Run)
+	default:
+		a.say("%s  %s is running; attached, nothing was started.", a.mark(status.Request.Environment), x.ref.Run)
+	}
+	if f.detach {
+		return a.detached(x.ref)
+	}
+	return a.follow(ctx, x.l, x.ref, follow{until: f.until, from: from})
+}
+
+// attaches tells whether going on with a run begins no worker: it has ended for
+// good, or one works on it.
+func attaches(v *launcher.View, force bool) bool {
+	if v.State() == ops.StateEnded {
+		return v.Result.Outcome.Final()
+	}
+	return !force && (v.Live == ops.AliveRunning || v.Live == ops.AliveProvisioning || v.Live == ops.AliveQueued)
+}
+
+// settlements reads --settle flags.
+func settlements(flags []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	for _, flag := range flags {
+		i := strings.LastIndexByte(flag, '=')
+		if i <= 0 || flag[i+1:] != "done" && flag[i+1:] != "not-done" {
+			return nil, &ops.Error{Code: ops.Invalid, Message: "--settle " + ops.Quote(flag) + " is not EFFECT=done or EFFECT=not-done.", Hint: "The result names the effect, such as job/1=done."}
+		}
+		out[flag[:i]] = flag[i+1:] == "done"
+	}
+	return out, nil
+}
