@@ -129,7 +129,7 @@ func (d *Driver) List(ctx context.Context, folder string) ([]string, error) {
 		return nil, fmtErr("listing "+ops.Quote(folder), err)
 	}
 	if folder != "" {
-		if err := checkKey(folder); err != nil {
+		if err := ops.CheckKey(folder); err != nil {
 			return nil, err
 		}
 	}
@@ -164,7 +164,7 @@ func (d *Driver) List(ctx context.Context, folder string) ([]string, error) {
 
 // ready refuses a key that is not one, and any work once ctx has ended.
 func ready(ctx context.Context, doing, key string) error {
-	if err := checkKey(key); err != nil {
+	if err := ops.CheckKey(key); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
