@@ -1,13 +1,33 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
 
-// Root returns the command tree as Main builds it.
-func Root(p Process) *cobra.Command {
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+)
+
+func newApp(p Process) *app {
 	a := &app{p: p}
 	a.out, a.err = a.secrets.Writer(p.Out), a.secrets.Writer(p.Err)
-	return a.root()
+	return a
 }
+
+// Root returns the command tree as Main builds it.
+func Root(p Process) *cobra.Command { return newApp(p).root() }
 
 // HandedOn lists the variables that a worker gets from its launcher.
 var HandedOn = handedOn
+
+// A Progress is what a follower prints to.
+type Progress = progress
+
+// NewProgress returns the progress of a run.
+func NewProgress(p Process, run ops.RunID) *Progress {
+	return newProgress(newApp(p), ops.RunRef{Lane: ops.LaneAdmin, Run: run})
+}
+
+// Heartbeat draws the bar, as following does.
+func (p *progress) Heartbeat(hb ops.Heartbeat) { p.heartbeat(hb) }
+
+// Clear takes the bar away.
+func (p *progress) Clear() { p.clear() }
