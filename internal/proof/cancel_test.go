@@ -126,6 +126,7 @@ func TestCancelOfADeadWorker(t *testing.T) {
 // TestCancelOfADeafWorker: one that does not end within the grace is killed, its
 // open intent settled, and no line of its log is printed twice.
 func TestCancelOfADeafWorker(t *testing.T) {
+	t.Parallel()
 	b := bulks[0]
 	r := newRig(t, sandbox.Config{})
 	ref, a := r.bring(place{call: 2, moment: afterApplied}, append(append([]string{b.task}, b.args(4)...), "--rate", "0", "--in-flight", "1")...)

@@ -14,6 +14,7 @@ import (
 // TestDiskFull fills the store's disk under a worker, where the test may mount
 // one. Where it may not, a folder in the way of the next document stands for it.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	disk := filepath.Join(t.TempDir(), "disk")
 	if err := os.Mkdir(disk, 0o700); err != nil {
 		t.Fatal(err)

@@ -63,6 +63,7 @@ func effectLines(text string) []string { return effectLine.FindAllString(text, -
 // TestFollowers: any number of followers, come when they may, print the same lines
 // from the first on, each once, also over a worker that was killed.
 func TestFollowers(t *testing.T) {
+	t.Parallel()
 	b := bulks[0]
 	n := scaled(12, 200)
 	r := newRig(t, sandbox.Config{})
@@ -117,6 +118,7 @@ func (r *rig) logs(ref ops.RunRef, from, to int) string {
 // TestFollowPrintsFromTheFirstLine also to one that comes when all is over, and
 // while lines keep coming.
 func TestFollowPrintsFromTheFirstLine(t *testing.T) {
+	t.Parallel()
 	b := bulks[0]
 	n := scaled(30, 400)
 	r := newRig(t, sandbox.Config{})
