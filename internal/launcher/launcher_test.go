@@ -50,6 +50,7 @@ type engine struct {
 	claimed int
 	live    map[string]ops.Liveness // by process
 	asked   func()                  // called when liveness is asked for, once
+	stopped func()                  // called by Stop, before the worker is gone
 }
 
 func (e *engine) Name() string        { return "played" }
@@ -100,6 +101,9 @@ func (e *engine) Stop(_ context.Context, x ops.Execution, a *ops.Attempt) error 
 	id := x.ID
 	if a != nil {
 		id = a.Process
+	}
+	if e.stopped != nil {
+		e.stopped()
 	}
 	e.set(id, ops.Gone)
 	return nil
@@ -275,6 +279,20 @@ func TestLookSeesLastWords(t *testing.T) {
 				t.Errorf("there are %d starts", len(starts))
 			}
 		})
+	}
+}
+
+// TestForceComesTooLate: a worker that ended its run just before it was killed has
+// ended it.
+func TestForceComesTooLate(t *testing.T) {
+	s := newScene(t)
+	ref := s.launch()
+	s.engine.stopped = func() { s.result(ref, 1, ops.Succeeded) }
+	if started, err := s.l.Resume(t.Context(), ref, by, true); started || err != nil {
+		t.Errorf("an attempt of a run that had succeeded: %v, %v", started, err)
+	}
+	if starts, _ := s.store.Starts(t.Context(), ref); len(starts) != 1 {
+		t.Errorf("there are %d starts", len(starts))
 	}
 }
 
