@@ -215,6 +215,7 @@ func TestParseRefuses(t *testing.T) {
 		{"equals outside", property("!Equals [a, b]"), "outside"},
 		{"map", property("!FindInMap [M, a, b]"), "mapping"},
 		{"join", property("!Join [a]"), "number of arguments"},
+		{"colon in a flow list", "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    Properties: {P: {Q: [s3:Get, s3:Put]}}", "quotes"},
 		{"account as a number", property("012345670123"), "quotes"},
 		{"circle", "Resources: {A: {Type: AWS::SNS::Topic, Properties: {P: !Ref B}}, B: {Type: AWS::SNS::Topic, DependsOn: A}}", "circle"},
 		{"circle of conditions", one + "Conditions: {C: !Not [!Condition D], D: !Not [!Condition C]}", "itself"},

@@ -75,6 +75,10 @@ func value(n ast.Node) (any, error) {
 	case *ast.SequenceNode:
 		list := make([]any, 0, len(n.Values))
 		for _, item := range n.Values {
+			// The parser takes a:b for a pair where other readers see a text.
+			if m, ok := item.(*ast.MappingNode); ok && n.IsFlowStyle && m.GetToken().Value != "{" {
+				return nil, invalid("line %d: put quotes around what holds a colon in this list.", lineOf(item))
+			}
 			v, err := value(item)
 			if err != nil {
 				return nil, err

@@ -1,0 +1,248 @@
+package templates_test
+
+import (
+	"fmt"
+	"strings"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/policy"
+)
+
+// A mode is what a caller brings along.
+type mode string
+
+const (
+	asWritten mode = ""                       // its own policies
+	anything  mode = "allowed anything"       // its own policies allow everything: the boundary is left
+	unbounded mode = "without its boundary"   // and it has lost its boundary: others' policies are left
+	outsider  mode = "not ours, all-powerful" // a role of the account with every permission
+)
+
+var everything = document(map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{"Effect": "Allow", "Action": "*", "Resource": "*"}}})
+
+// A call is one thing that a role tries.
+type call struct {
+	role             string
+	mode             mode
+	action, resource string
+	context          map[string][]string
+	note             string // what is particular about it
+}
+
+func (c call) String() string {
+	s := fmt.Sprintf("%s %s %s", c.role, c.action, c.resource)
+	for _, more := range []string{string(c.mode), c.note} {
+		if more != "" {
+			s += ", " + more
+		}
+	}
+	return s
+}
+
+// decide judges a call by a role of one account on what may be another's.
+func (c call) decide(from, in *account) bool {
+	own, boundary := from.identity(c.role)
+	if c.mode != asWritten {
+		own = append(own[:len(own):len(own)], everything)
+	}
+	if c.mode == unbounded || c.mode == outsider {
+		boundary = nil
+	}
+	p := policy.Policies{Identity: own, Boundary: boundary, SameAccount: from.id == in.id}
+	if where := in.resourcePolicy(c.resource); where != "" {
+		if d := in.documents[where]; strings.HasPrefix(where, "trust ") == strings.HasPrefix(c.action, "sts:") && d != nil {
+			p.Resource = []*policy.Document{d}
+		}
+	}
+	d, err := policy.Decide(policy.Request{Principal: from.session(c.role), Action: c.action, Resource: c.resource, Context: c.fullContext()}, p)
+	if err != nil {
+		panic(fmt.Sprintf("%v: %v", c, err))
+	}
+	return d.Allowed
+}
+
+// fullContext is what the services tell of an ordinary call, changed by what is
+// particular about this one; a key without values is left out.
+func (c call) fullContext() map[string][]string {
+	context := map[string][]string{"aws:SecureTransport": {"true"}}
+	if c.action == "s3:PutObject" {
+		context["s3:ObjectCreationOperation"] = []string{"true"}
+		context["s3:if-none-match"] = []string{"*"}
+		if strings.Contains(c.resource, "/private/") {
+			context["s3:RequestObjectTag/synops-retention"] = []string{"private"}
+		}
+	}
+	for k, v := range c.context {
+		context[k] = v
+	}
+	return context
+}
+
+// kinds are a run's documents and others of a lane, as docs/documents.md has them.
+var kinds = []struct{ name, key string }{
+	{"requests", "requests/0a1b.json"},
+	{"claims", "claims/0a1b.json"},
+	{"starts", "runs/RUN/starts/0001.json"},
+	{"attempts", "runs/RUN/attempts/0001.json"},
+	{"journal", "runs/RUN/journal/00000001.jsonl"},
+	{"plan.json", "runs/RUN/plan.json"},
+	{"results", "runs/RUN/results/0001.json"},
+	{"artifacts", "runs/RUN/artifacts/effects-1.jsonl"},
+	{"heartbeat.json", "runs/RUN/heartbeat.json"},
+	{"cancel.json", "runs/RUN/cancel.json"},
+	{"private", "runs/RUN/private/user-1"},
+}
+
+const run = "20261123T141502Z-remove-user-3f9c"
+
+// A stored thing is one key of a bucket.
+type stored struct{ bucket, key, name string }
+
+// storedThings are all that a role may want to read or write.
+func (a *account) storedThings() []stored {
+	var out []stored
+	for _, lane := range ops.Lanes() {
+		for _, k := range kinds {
+			key := string(lane) + "/" + strings.ReplaceAll(k.key, "RUN", run)
+			out = append(out, stored{"StoreBucket", key, string(lane) + " " + k.name})
+		}
+	}
+	return append(out,
+		stored{"StoreBucket", "leases/" + a.environment + "/users/00000001.json", "leases"},
+		stored{"StoreBucket", "freezes/" + a.environment + "/00000001.json", "freezes"},
+		stored{"StoreBucket", "index/20261123/" + run, "index"},
+		stored{"BundleBucket", "bundle.zip", "bundle.zip"},
+		stored{"BundleBucket", "current.json", "current.json"},
+		stored{"ArtifactBucket", "synops-admin/Bundle/x", "handed over in lane admin"},
+		stored{"CacheBucket", "tool/x", "cached tools"},
+	)
+}
+
+// ours are the roles of an account, in the order of the tables.
+func ours() []string {
+	names := []string{"synops-observe", "synops-perform", "synops-deploy", "synops-break-glass", "synops-stack-builder", "synops-cloudformation"}
+	for _, kind := range []string{"synops-lane-", "synops-pipeline-"} {
+		for _, lane := range ops.Lanes() {
+			names = append(names, kind+string(lane))
+		}
+	}
+	return names
+}
+
+// calls are all that is tried, table and named expectations alike.
+func (a *account) calls() []call {
+	var out []call
+	for _, role := range ours() {
+		for _, m := range []mode{asWritten, anything, unbounded} {
+			out = append(out, a.callsOf(role, m)...)
+		}
+	}
+	for _, role := range []string{"developers", "administrators"} {
+		out = append(out, a.callsOf(role, outsider)...)
+	}
+	return append(out, a.oddCalls()...)
+}
+
+// callsOf are the ordinary calls of one role.
+func (a *account) callsOf(role string, m mode) []call {
+	var out []call
+	try := func(action, resource string, more ...call) {
+		c := call{role: role, mode: m, action: action, resource: resource}
+		if len(more) > 0 {
+			c.context, c.note = more[0].context, more[0].note
+		}
+		out = append(out, c)
+	}
+	for _, d := range a.storedThings() {
+		at := a.object(d.bucket, d.key)
+		try("s3:GetObject", at)
+		try("s3:PutObject", at)
+		try("s3:PutObject", at, overwriting)
+		try("s3:DeleteObject", at)
+	}
+	for id := range secretNames {
+		try("secretsmanager:GetSecretValue", a.secretARN(id))
+		try("secretsmanager:PutSecretValue", a.secretARN(id))
+	}
+	for _, lane := range ops.Lanes() {
+		try("codepipeline:StartPipelineExecution", a.arn("codepipeline", "synops-"+string(lane)))
+		try("codebuild:StartBuild", a.arn("codebuild", "project/synops-"+string(lane)))
+		try("codebuild:StopBuild", a.arn("codebuild", "project/synops-"+string(lane)))
+		try("iam:PutRolePolicy", a.roleARN("synops-lane-"+string(lane)), call{context: map[string][]string{"iam:PermissionsBoundary": {a.boundaryARN()}}})
+		try("cloudformation:CreateChangeSet", a.arn("cloudformation", "stack/synops-lane-"+string(lane)+"/1"),
+			call{context: map[string][]string{"cloudformation:RoleArn": {a.roleARN("synops-cloudformation")}}})
+	}
+	try("cloudformation:CreateChangeSet", a.arn("cloudformation", "stack/synops-bootstrap/1"),
+		call{context: map[string][]string{"cloudformation:RoleArn": {a.roleARN("synops-cloudformation")}}})
+	try("cloudformation:DescribeStacks", a.arn("cloudformation", "stack/synops-bootstrap/1"))
+	for _, name := range ours() {
+		if name != role {
+			try("sts:AssumeRole", a.roleARN(name))
+		}
+	}
+	return out
+}
+
+var overwriting = call{note: "overwriting", context: map[string][]string{"s3:if-none-match": nil}}
+
+func (a *account) arn(service, rest string) string {
+	return "arn:aws:" + service + ":" + region + ":" + a.id + ":" + rest
+}
+
+func (a *account) boundaryARN() string { return "arn:aws:iam::" + a.id + ":policy/synops-boundary" }
+
+// oddCalls are those that only a condition tells from an ordinary one.
+func (a *account) oddCalls() []call {
+	at := func(key string) string { return a.object("StoreBucket", key) }
+	with := func(pairs ...string) map[string][]string {
+		m := map[string][]string{}
+		for i := 0; i < len(pairs); i += 2 {
+			m[pairs[i]] = nil
+			if pairs[i+1] != "" {
+				m[pairs[i]] = []string{pairs[i+1]}
+			}
+		}
+		return m
+	}
+	plain := with("aws:SecureTransport", "false")
+	out := []call{
+		{"synops-observe", asWritten, "s3:GetObject", at("plan/requests/0a1b.json"), plain, "over plain HTTP"},
+		{"synops-observe", asWritten, "s3:GetObject", a.object("BundleBucket", "current.json"), plain, "over plain HTTP"},
+		{"synops-lane-admin", asWritten, "s3:GetObject", a.object("ArtifactBucket", "synops-admin/Bundle/x"), plain, "over plain HTTP"},
+		{"synops-lane-deploy", asWritten, "s3:GetObject", a.object("CacheBucket", "tool/x"), plain, "over plain HTTP"},
+		{"synops-lane-admin", asWritten, "s3:PutObject", at("admin/runs/" + run + "/artifacts/big"), with("s3:if-none-match", "", "s3:ObjectCreationOperation", "false"), "a part of an upload"},
+		{"synops-lane-admin", asWritten, "s3:PutObject", at("admin/runs/" + run + "/private/user-1"), with("s3:RequestObjectTag/synops-retention", ""), "not marked"},
+		{"synops-lane-admin", asWritten, "s3:PutObject", at("admin/runs/" + run + "/private/user-1"), with("s3:RequestObjectTag/synops-retention", "other"), "marked otherwise"},
+		{"synops-observe", asWritten, "s3:PutObject", at("admin/runs/" + run + "/artifacts/cancel.json"), nil, "a cancel marker in disguise"},
+		{"synops-observe", asWritten, "s3:PutObject", at("plan/runs/" + run + "/journal/starts/0001.json"), nil, "a start in disguise"},
+		{"synops-lane-admin", asWritten, "s3:PutObjectTagging", at("admin/claims/0a1b.json"), nil, "marking a claim for deletion"},
+		{"synops-lane-admin", asWritten, "s3:PutObjectTagging", at("admin/runs/" + run + "/private/user-1"), nil, ""},
+		{"synops-lane-admin", asWritten, "s3:PutObject", at("leases/other/users/00000001.json"), nil, "another environment's lease"},
+		{"synops-perform", asWritten, "s3:PutObject", at("freezes/other/00000001.json"), nil, "another environment's freeze"},
+		{"synops-deploy", asWritten, "cloudformation:CreateChangeSet", a.arn("cloudformation", "stack/synops-lane-admin/1"), with("cloudformation:RoleArn", ""), "with its own permissions"},
+		{"synops-deploy", asWritten, "cloudformation:CreateChangeSet", a.arn("cloudformation", "stack/synops-lane-admin/1"), with("cloudformation:RoleArn", a.roleARN("administrators")), "with another role's"},
+		{"synops-deploy", asWritten, "iam:PassRole", a.roleARN("synops-cloudformation"), with("iam:PassedToService", "cloudformation.amazonaws.com"), ""},
+		{"synops-deploy", asWritten, "iam:PassRole", a.roleARN("synops-cloudformation"), with("iam:PassedToService", "codebuild.amazonaws.com"), "to another service"},
+		{"synops-deploy", asWritten, "iam:PassRole", a.roleARN("synops-lane-admin"), with("iam:PassedToService", "codebuild.amazonaws.com"), ""},
+		{"synops-cloudformation", asWritten, "iam:CreateRole", a.roleARN("synops-lane-admin"), with("iam:PermissionsBoundary", ""), "without a boundary"},
+		{"synops-cloudformation", asWritten, "iam:CreateRole", a.roleARN("synops-lane-admin"), with("iam:PermissionsBoundary", "arn:aws:iam::"+a.id+":policy/wide"), "with another boundary"},
+		{"synops-cloudformation", asWritten, "iam:CreateRole", a.roleARN("synops-observe"), with("iam:PermissionsBoundary", a.boundaryARN()), "a role of the bootstrap"},
+		{"synops-cloudformation", anything, "iam:CreateRole", a.roleARN("somebody"), with("iam:PermissionsBoundary", ""), "a role that is not a lane's"},
+		{"synops-cloudformation", anything, "iam:DeleteRolePermissionsBoundary", a.roleARN("synops-observe"), nil, ""},
+		{"synops-cloudformation", asWritten, "iam:DeleteRolePermissionsBoundary", a.roleARN("synops-lane-admin"), nil, ""},
+		{"synops-cloudformation", asWritten, "iam:AttachRolePolicy", a.roleARN("synops-lane-admin"), nil, ""},
+		{"synops-cloudformation", asWritten, "iam:PassRole", a.roleARN("synops-lane-admin"), with("iam:PassedToService", "codebuild.amazonaws.com"), ""},
+		{"synops-cloudformation", asWritten, "iam:PassRole", a.roleARN("synops-lane-admin"), with("iam:PassedToService", "ec2.amazonaws.com"), "to another service"},
+	}
+	for _, m := range []mode{asWritten, anything} {
+		for _, vpc := range []string{"vpc-1", "vpc-2"} {
+			here := with("ec2:Vpc", a.arn("ec2", "vpc/"+vpc), "ec2:AuthorizedService", "codebuild.amazonaws.com")
+			out = append(out,
+				call{"synops-lane-admin", m, "ec2:CreateNetworkInterface", a.arn("ec2", "subnet/subnet-9"), here, "in " + vpc},
+				call{"synops-lane-admin", m, "ec2:CreateNetworkInterfacePermission", a.arn("ec2", "network-interface/eni-1"), here, "in " + vpc})
+		}
+		out = append(out, call{"synops-lane-admin", m, "ec2:CreateNetworkInterfacePermission", a.arn("ec2", "network-interface/eni-1"),
+			with("ec2:Vpc", a.arn("ec2", "vpc/vpc-1"), "ec2:AuthorizedService", ""), "to somebody"})
+	}
+	return out
+}
