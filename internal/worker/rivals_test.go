@@ -119,7 +119,11 @@ func pausedAt(t *testing.T, at string, claimedOnly bool) {
 	r.docsAs = func(s *store.Store) worker.Documents { return &stalled{s, g} }
 	paused := make(chan struct{})
 	var once sync.Once
+	var newer atomic.Bool
 	r.onAnswer = func(lamp string) {
+		if newer.Load() && lamp != at {
+			return
+		}
 		if lamp == at {
 			once.Do(func() { g.pause(); close(paused) })
 		}
@@ -138,7 +142,8 @@ func pausedAt(t *testing.T, at string, claimedOnly bool) {
 	<-paused
 	<-time.After(40 * time.Second)
 
-	r.docsAs, r.onAnswer = nil, nil
+	r.docsAs = nil
+	newer.Store(true)
 	r.begin(ops.StartResume)
 	if claimedOnly {
 		if err := r.store.CreateAttempt(t.Context(), r.ref, ops.Attempt{N: 2, Host: "h", Process: "q"}); err != nil {
