@@ -183,6 +183,9 @@ func (a *app) run(ctx context.Context, asked *asking, answers launcher.Answers, 
 		return a.notLaunched(ref, err)
 	}
 	a.header(asked.task, asked.request, ref, attached)
+	if err := st.ExpirePrivate(ctx, time.Now()); err != nil {
+		a.say("note: private documents whose term is over could not be removed: %v", err)
+	}
 	again, err := asked.task.Parse(asked.request.Inputs)
 	if err != nil {
 		return err

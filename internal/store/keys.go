@@ -25,6 +25,7 @@ import (
 //	leases/<environment>/<name>/<fence>.json   and <fence>.released; "/" in a name is "~"
 //	freezes/<environment>/<n>.json             and <n>.lifted
 //	index/<day>/<run>                          day of the run ID, such as 20261123
+//	expired/<day>                              on disk: the private documents of that day are removed
 //
 // Attempt numbers have 4 digits; documents, fences and freezes 8.
 

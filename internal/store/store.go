@@ -10,7 +10,8 @@
 // taken for absent.
 //
 // What is not here: deciding anything. Guards, takeover, resuming and retention
-// are the worker's and the command line's; deleting is nobody's.
+// are the worker's and the command line's. Nothing is deleted but private documents
+// whose term is over (expire.go).
 package store
 
 import (

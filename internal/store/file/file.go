@@ -6,7 +6,7 @@
 // processes on any POSIX file system, without a lock. A process that dies on the
 // way leaves a hidden file behind that no method shows.
 //
-// What is not here: what documents mean, and deleting them.
+// What is not here: what documents mean.
 package file
 
 import (
@@ -177,4 +177,19 @@ func ready(ctx context.Context, doing, key string) error {
 // document stands where a folder would have to be.
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotFolder)
+}
+
+// RemoveFolder removes a folder and all documents below it; an absent one is fine.
+// Only what has a term, such as personal before-images, is ever removed.
+func (d *Driver) RemoveFolder(ctx context.Context, folder string) error {
+	if err := ops.CheckKey(folder); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(d.Path(folder)); err != nil {
+		return explain("removing", folder, err)
+	}
+	return nil
 }
