@@ -88,7 +88,7 @@ var replacing = map[string]string{
 func (c *Change) meaning(policy types.PolicyAction) string {
 	old := "the one there now"
 	if c.Physical != "" {
-		old = ops.Clip(c.Physical)
+		old = shown(c.Physical)
 	}
 	kept := policy == types.PolicyActionRetain || policy == types.PolicyActionReplaceAndRetain
 	switch c.Verb {
@@ -121,7 +121,7 @@ func (p *Prepared) Lines() []string {
 	out := []string{fmt.Sprintf("%s: %s, %s", p.Stack.Name, p.Kind, summary(p.Changes))}
 	width := 0
 	for i := range p.Changes {
-		width = max(width, len(ops.Clip(p.Changes[i].ID)))
+		width = max(width, len(shown(p.Changes[i].ID)))
 	}
 	for i := range p.Changes {
 		out = append(out, p.Changes[i].lines(width)...)
@@ -135,7 +135,7 @@ func (p *Prepared) Lines() []string {
 var signs = map[Verb]string{Add: "+", Modify: "~", MayReplace: "!", Replace: "!", Remove: "-", Unknown: "?"}
 
 func (c *Change) lines(width int) []string {
-	line := fmt.Sprintf("  %s %-11s %-*s  %s", signs[c.Verb], c.Verb, width, ops.Clip(c.ID), ops.Clip(c.Type))
+	line := fmt.Sprintf("  %s %-11s %-*s  %s", signs[c.Verb], c.Verb, width, shown(c.ID), shown(c.Type))
 	if len(c.Properties) > 0 && c.Verb != Add {
 		line += "  (" + strings.Join(c.Properties, ", ") + ")"
 	}
@@ -179,7 +179,7 @@ func (p *Prepared) guardRetained() error {
 			continue
 		}
 		return ops.Refuse("retained", "What it holds cannot be made again. Keep the resource in the template under the same name, or move what it holds first and remove it by hand.",
-			"the change would %s %s (%s) of %s.", c.Verb, ops.Clip(c.ID), c.Type, p.Stack.Name)
+			"the change would %s %s (%s) of %s.", c.Verb, shown(c.ID), c.Type, p.Stack.Name)
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"context"
+	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cfnapi "github.com/aws/aws-sdk-go-v2/service/cloudformation"
@@ -13,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/awsauth"
 )
 
 // Clients is what of AWS is asked, a small interface for each service: every call
@@ -26,6 +29,8 @@ type Clients struct {
 	Logs      Logs
 	Roles     Roles
 	Network   Network
+	// Clock tells AWS's time.
+	Clock func(ctx context.Context) (time.Time, error)
 }
 
 // Connect returns the SDK's clients for cfg.
@@ -42,6 +47,7 @@ func Connect(cfg aws.Config) Clients {
 		Logs:      cloudwatchlogs.NewFromConfig(cfg),
 		Roles:     iam.NewFromConfig(cfg),
 		Network:   newNetwork(cfg),
+		Clock:     clock(cfg),
 	}
 }
 
@@ -65,6 +71,7 @@ type Objects interface {
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
 	HeadObject(context.Context, *s3.HeadObjectInput, ...func(*s3.Options)) (*s3.HeadObjectOutput, error)
 	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+	GetBucketVersioning(context.Context, *s3.GetBucketVersioningInput, ...func(*s3.Options)) (*s3.GetBucketVersioningOutput, error)
 }
 
 // Secrets is what is asked of Secrets Manager.
@@ -82,6 +89,7 @@ type Pipelines interface {
 
 // Builds is what is asked of CodeBuild.
 type Builds interface {
+	BatchGetProjects(context.Context, *codebuild.BatchGetProjectsInput, ...func(*codebuild.Options)) (*codebuild.BatchGetProjectsOutput, error)
 	ListBuildsForProject(context.Context, *codebuild.ListBuildsForProjectInput, ...func(*codebuild.Options)) (*codebuild.ListBuildsForProjectOutput, error)
 	BatchGetBuilds(context.Context, *codebuild.BatchGetBuildsInput, ...func(*codebuild.Options)) (*codebuild.BatchGetBuildsOutput, error)
 }
@@ -94,4 +102,29 @@ type Logs interface {
 // Roles is what is asked of IAM.
 type Roles interface {
 	GetRole(context.Context, *iam.GetRoleInput, ...func(*iam.Options)) (*iam.GetRoleOutput, error)
+	ListOpenIDConnectProviders(context.Context, *iam.ListOpenIDConnectProvidersInput, ...func(*iam.Options)) (*iam.ListOpenIDConnectProvidersOutput, error)
+}
+
+// clock reads the time from the answer to a request that needs no signature: a
+// clock that is wrong would make every signed one fail.
+func clock(cfg aws.Config) func(context.Context) (time.Time, error) {
+	endpoint := aws.ToString(cfg.BaseEndpoint)
+	if endpoint == "" {
+		endpoint = "https://sts." + cfg.Region + ".amazonaws.com"
+	}
+	return func(ctx context.Context) (time.Time, error) {
+		const doing = "asking AWS for the time"
+		hreq, err := http.NewRequestWithContext(ctx, http.MethodHead, endpoint+"/", nil)
+		if err != nil {
+			return time.Time{}, awsauth.Explain(doing, err)
+		}
+		client := http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		resp, err := client.Do(hreq)
+		if err != nil {
+			return time.Time{}, awsauth.Explain(doing, err)
+		}
+		defer resp.Body.Close()
+		at, err := http.ParseTime(resp.Header.Get("Date"))
+		return at, awsauth.Explain(doing, err)
+	}
 }

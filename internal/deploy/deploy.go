@@ -10,6 +10,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -78,4 +79,14 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// shown makes a name from the account safe to print: escaped, and bounded at what
+// the longest ARNs of ours need.
+func shown(s string) string {
+	q := ops.Quote(s)
+	if bare, whole := strings.CutSuffix(q, `"`); whole {
+		return bare[1:]
+	}
+	return q
 }

@@ -110,14 +110,14 @@ func (d *Deployer) listDrifts(ctx context.Context, name string, id *string, r *D
 			return awsauth.Explain("reading what was changed by hand", err)
 		}
 		for _, one := range out.StackResourceDrifts {
-			what := fmt.Sprintf("%s: %s (%s)", name, ops.Clip(aws.ToString(one.LogicalResourceId)), ops.Clip(aws.ToString(one.ResourceType)))
+			what := fmt.Sprintf("%s: %s (%s)", name, shown(aws.ToString(one.LogicalResourceId)), shown(aws.ToString(one.ResourceType)))
 			if one.StackResourceDriftStatus == types.StackResourceDriftStatusDeleted {
 				r.differs("%s was deleted by hand.", what)
 				continue
 			}
 			var paths []string
 			for _, p := range one.PropertyDifferences {
-				paths = append(paths, ops.Clip(aws.ToString(p.PropertyPath)))
+				paths = append(paths, shown(aws.ToString(p.PropertyPath)))
 			}
 			r.differs("%s was changed by hand: %s.", what, strings.Join(paths, ", "))
 		}
@@ -147,7 +147,7 @@ func (d *Deployer) CheckBundle(ctx context.Context, bucket, synops string, r *Dr
 		return r.unknown(ctx, "the bundle", awsauth.Explain("looking at "+BundleKey, err))
 	}
 	if v := aws.ToString(head.VersionId); v != c.VersionID {
-		r.differs("The newest %s is version %s, and %s names %s: it was not written by a deployment.", BundleKey, ops.Clip(v), CurrentKey, ops.Clip(c.VersionID))
+		r.differs("The newest %s is version %s, and %s names %s: it was not written by a deployment.", BundleKey, shown(v), CurrentKey, shown(c.VersionID))
 		return nil
 	}
 	if sum := head.ChecksumSHA256; sum != nil && c.Digest != digestOfChecksum(*sum) {

@@ -28,7 +28,7 @@ func (d *Deployer) eventsUntil(ctx context.Context, stack string, enough func(*t
 	for {
 		out, err := d.c.Clients.Stacks.DescribeStackEvents(ctx, in)
 		if err != nil {
-			return nil, awsauth.Explain("reading the events of stack "+ops.Clip(stack), err)
+			return nil, awsauth.Explain("reading the events of stack "+shown(stack), err)
 		}
 		for i := range out.StackEvents {
 			if enough(&out.StackEvents[i]) {
@@ -67,7 +67,7 @@ func (d *Deployer) tellEvents(ctx context.Context, stack, seen string) (string, 
 		if !worthTelling(&news[i]) {
 			continue
 		}
-		line := fmt.Sprintf("  %-28s %s  %s", news[i].ResourceStatus, ops.Clip(aws.ToString(news[i].LogicalResourceId)), ops.Clip(aws.ToString(news[i].ResourceType)))
+		line := fmt.Sprintf("  %-28s %s  %s", news[i].ResourceStatus, shown(aws.ToString(news[i].LogicalResourceId)), shown(aws.ToString(news[i].ResourceType)))
 		if failed(&news[i]) {
 			line += ": " + sentence(aws.ToString(news[i].ResourceStatusReason))
 		}
@@ -126,7 +126,7 @@ func (f failure) text() string {
 	case f.id == "":
 		return sentence(f.reason)
 	}
-	return fmt.Sprintf("It failed first at %s (%s): %s", ops.Clip(f.id), ops.Clip(f.kind), sentence(f.reason))
+	return fmt.Sprintf("It failed first at %s (%s): %s", shown(f.id), shown(f.kind), sentence(f.reason))
 }
 
 func (f failure) advice() string {

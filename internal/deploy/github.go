@@ -26,13 +26,13 @@ const mostAnswer = 4 << 20
 // get asks for a path and decodes the answer. Unavailable: GitHub does not answer;
 // Denied: the token is not taken; NotFound: there is none, or the token may not see
 // it, which GitHub does not tell apart.
-func (g *GitHub) get(ctx context.Context, path string, into any) (http.Header, error) {
+func (g *GitHub) get(ctx context.Context, path string, into any) error {
 	if !strings.HasPrefix(g.URL, "https://") && !ops.Loopback(g.URL) {
-		return nil, &ops.Error{Code: ops.Invalid, Message: "GITHUB_API_URL is neither https nor on this machine.", Hint: "Unset it, or set it to https://api.github.com."}
+		return &ops.Error{Code: ops.Invalid, Message: "GITHUB_API_URL is neither https nor on this machine.", Hint: "Unset it, or set it to https://api.github.com."}
 	}
 	hreq, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(g.URL, "/")+path, nil)
 	if err != nil {
-		return nil, &ops.Error{Code: ops.Invalid, Message: "GITHUB_API_URL is not a URL.", Hint: "Unset it, or set it to https://api.github.com."}
+		return &ops.Error{Code: ops.Invalid, Message: "GITHUB_API_URL is not a URL.", Hint: "Unset it, or set it to https://api.github.com."}
 	}
 	hreq.Header.Set("Accept", "application/vnd.github+json")
 	hreq.Header.Set("X-GitHub-Api-Version", "2022-11-28")
@@ -46,16 +46,16 @@ func (g *GitHub) get(ctx context.Context, path string, into any) (http.Header, e
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the token goes nowhere else
 	resp, err := client.Do(hreq)
 	if err != nil {
-		return nil, &ops.Error{Code: ops.Unavailable, Message: "GitHub cannot be reached from here.", Err: err}
+		return &ops.Error{Code: ops.Unavailable, Message: "GitHub cannot be reached from here.", Err: err}
 	}
 	defer resp.Body.Close()
 	if err := gitHubStatus(resp.StatusCode); err != nil {
-		return resp.Header, err
+		return err
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, mostAnswer)).Decode(into); err != nil {
-		return resp.Header, &ops.Error{Code: ops.Unavailable, Message: "GitHub's answer cannot be read.", Err: err}
+		return &ops.Error{Code: ops.Unavailable, Message: "GitHub's answer cannot be read.", Err: err}
 	}
-	return resp.Header, nil
+	return nil
 }
 
 func gitHubStatus(status int) error {
@@ -76,7 +76,7 @@ func (g *GitHub) Check(ctx context.Context) error {
 	var user struct {
 		Login string `json:"login"`
 	}
-	_, err := g.get(ctx, "/user", &user)
+	err := g.get(ctx, "/user", &user)
 	if ops.CodeOf(err) == ops.NotFound { // a token of another kind has no user and may be right
 		return &ops.Error{Code: ops.Unavailable, Message: "GitHub does not say whose token it is."}
 	}
@@ -95,7 +95,7 @@ type Repository struct {
 // Repository asks for owner/name.
 func (g *GitHub) Repository(ctx context.Context, name string) (*Repository, error) {
 	var r Repository
-	if _, err := g.get(ctx, "/repos/"+escaped(name), &r); err != nil {
+	if err := g.get(ctx, "/repos/"+escaped(name), &r); err != nil {
 		return nil, err
 	}
 	return &r, nil
@@ -116,9 +116,19 @@ type protection struct {
 	Branches *json.RawMessage `json:"deployment_branch_policy"`
 }
 
+// reviewed tells whether somebody must agree before a job goes on.
+func (p *protection) reviewed() bool {
+	for _, r := range p.Rules {
+		if r.Type == "required_reviewers" && len(r.Reviewers) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (g *GitHub) environment(ctx context.Context, repository, name string) (*protection, error) {
 	var p protection
-	if _, err := g.get(ctx, "/repos/"+escaped(repository)+"/environments/"+url.PathEscape(name), &p); err != nil {
+	if err := g.get(ctx, "/repos/"+escaped(repository)+"/environments/"+url.PathEscape(name), &p); err != nil {
 		return nil, err
 	}
 	return &p, nil
@@ -129,7 +139,7 @@ func (g *GitHub) branchRules(ctx context.Context, repository, branch string) ([]
 	var rules []struct {
 		Type string `json:"type"`
 	}
-	if _, err := g.get(ctx, "/repos/"+escaped(repository)+"/rules/branches/"+url.PathEscape(branch), &rules); err != nil {
+	if err := g.get(ctx, "/repos/"+escaped(repository)+"/rules/branches/"+url.PathEscape(branch), &rules); err != nil {
 		return nil, err
 	}
 	var out []string

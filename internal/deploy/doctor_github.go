@@ -1,0 +1,65 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+)
+
+func (x *doctor) gitHubEnvironment(ctx context.Context) {
+	repository, about := x.c.Environment.Repository, "GitHub environment "+x.env()
+	settings := fmt.Sprintf("Set it in the settings of %s, under Environments.", repository)
+	if x.GitHub == nil || x.GitHub.Token == "" {
+		x.add(CannotTell, about, "Set GH_TOKEN to a token that may read "+repository+".", "no token for GitHub is at hand")
+		return
+	}
+	p, err := x.GitHub.environment(ctx, repository, x.env())
+	switch {
+	case err != nil:
+		x.untold(about, notShown(err), "")
+	case !p.reviewed():
+		x.fail(about, settings, "asks no reviewers: whoever may start a workflow starts runs")
+	case p.Branches == nil:
+		x.fail(about, settings, "takes every branch: whoever may push one runs what it says")
+	default:
+		x.pass(about, "asks reviewers and takes certain branches only")
+	}
+}
+
+func (x *doctor) gitHubBranch(ctx context.Context) {
+	about := "GitHub branch rules"
+	if x.GitHub == nil || x.GitHub.Token == "" || x.Core == "" {
+		x.add(CannotTell, about, "Set GH_TOKEN to a token that may read the core repository.", "no token for GitHub is at hand")
+		return
+	}
+	for _, repository := range []string{x.Core, x.c.Environment.Repository} {
+		rules, err := x.GitHub.branchRules(ctx, repository, "main")
+		about := about + " of " + repository
+		if err != nil {
+			x.untold(about, notShown(err), "")
+			continue
+		}
+		var missing []string
+		for _, want := range []string{"pull_request", "non_fast_forward", "deletion"} {
+			if !slices.Contains(rules, want) {
+				missing = append(missing, want)
+			}
+		}
+		if len(missing) > 0 {
+			x.fail(about, "Add them in the settings of "+repository+", under Rules.", "main is not protected by %s", strings.Join(missing, ", "))
+			continue
+		}
+		x.pass(about, "main changes by reviewed pull requests only")
+	}
+}
+
+// notShown: GitHub says "not found" also of what a token may not see.
+func notShown(err error) error {
+	if ops.CodeOf(err) == ops.NotFound {
+		return &ops.Error{Code: ops.Unavailable, Message: message(err), Hint: "Ask with a token that may read it."}
+	}
+	return err
+}
