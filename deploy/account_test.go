@@ -29,6 +29,7 @@ type account struct {
 	attached        map[string]any   // other managed policies by ARN
 	stacks          map[string]*cfn.Stack
 	documents       map[string]*policy.Document // all of the above, read
+	whose           map[string]string           // what resourcePolicy told
 }
 
 type role struct {
@@ -220,7 +221,7 @@ func document(tree any) *policy.Document {
 // read makes documents of the trees, each under a name that says what it bears on:
 // "trust ROLE", "role ROLE N", "policy NAME", "bucket ID", "secret ID", "topic".
 func (a *account) read() {
-	a.documents = map[string]*policy.Document{"topic": document(a.topic)}
+	a.documents, a.whose = map[string]*policy.Document{"topic": document(a.topic)}, map[string]string{}
 	for name, r := range a.roles {
 		a.documents["trust "+name] = document(r.trust)
 		for i, tree := range r.inline {
@@ -264,6 +265,15 @@ func (a *account) identity(name string) (own, boundary []*policy.Document) {
 
 // resourcePolicy returns where the policy of what an ARN names is, "" for none.
 func (a *account) resourcePolicy(arn string) string {
+	where, known := a.whose[arn]
+	if !known {
+		where = a.findPolicy(arn)
+		a.whose[arn] = where
+	}
+	return where
+}
+
+func (a *account) findPolicy(arn string) string {
 	for id := range a.buckets {
 		if b := "arn:aws:s3:::" + a.bucket(id); arn == b || strings.HasPrefix(arn, b+"/") {
 			return "bucket " + id

@@ -95,7 +95,7 @@ var kinds = []struct{ name, key string }{
 
 const run = "20261123T141502Z-remove-user-3f9c"
 
-// A stored thing is one key of a bucket.
+// A stored is one key of a bucket.
 type stored struct{ bucket, key, name string }
 
 // storedThings are all that a role may want to read or write.
@@ -140,7 +140,10 @@ func (a *account) calls() []call {
 	for _, role := range []string{"developers", "administrators"} {
 		out = append(out, a.callsOf(role, outsider)...)
 	}
-	return append(out, a.oddCalls()...)
+	for _, odd := range a.oddCalls() {
+		out = append(out, odd.call)
+	}
+	return out
 }
 
 // callsOf are the ordinary calls of one role.
@@ -191,8 +194,13 @@ func (a *account) arn(service, rest string) string {
 
 func (a *account) boundaryARN() string { return "arn:aws:iam::" + a.id + ":policy/synops-boundary" }
 
-// oddCalls are those that only a condition tells from an ordinary one.
-func (a *account) oddCalls() []call {
+// An oddCall is one that only a condition tells from an ordinary one.
+type oddCall struct {
+	call
+	want bool
+}
+
+func (a *account) oddCalls() []oddCall {
 	at := func(key string) string { return a.object("StoreBucket", key) }
 	with := func(pairs ...string) map[string][]string {
 		m := map[string][]string{}
@@ -205,44 +213,83 @@ func (a *account) oddCalls() []call {
 		return m
 	}
 	plain := with("aws:SecureTransport", "false")
-	out := []call{
-		{"synops-observe", asWritten, "s3:GetObject", at("plan/requests/0a1b.json"), plain, "over plain HTTP"},
-		{"synops-observe", asWritten, "s3:GetObject", a.object("BundleBucket", "current.json"), plain, "over plain HTTP"},
-		{"synops-lane-admin", asWritten, "s3:GetObject", a.object("ArtifactBucket", "synops-admin/Bundle/x"), plain, "over plain HTTP"},
-		{"synops-lane-deploy", asWritten, "s3:GetObject", a.object("CacheBucket", "tool/x"), plain, "over plain HTTP"},
-		{"synops-lane-admin", asWritten, "s3:PutObject", at("admin/runs/" + run + "/artifacts/big"), with("s3:if-none-match", "", "s3:ObjectCreationOperation", "false"), "a part of an upload"},
-		{"synops-lane-admin", asWritten, "s3:PutObject", at("admin/runs/" + run + "/private/user-1"), with("s3:RequestObjectTag/synops-retention", ""), "not marked"},
-		{"synops-lane-admin", asWritten, "s3:PutObject", at("admin/runs/" + run + "/private/user-1"), with("s3:RequestObjectTag/synops-retention", "other"), "marked otherwise"},
-		{"synops-observe", asWritten, "s3:PutObject", at("admin/runs/" + run + "/artifacts/cancel.json"), nil, "a cancel marker in disguise"},
-		{"synops-observe", asWritten, "s3:PutObject", at("plan/runs/" + run + "/journal/starts/0001.json"), nil, "a start in disguise"},
-		{"synops-lane-admin", asWritten, "s3:PutObjectTagging", at("admin/claims/0a1b.json"), nil, "marking a claim for deletion"},
-		{"synops-lane-admin", asWritten, "s3:PutObjectTagging", at("admin/runs/" + run + "/private/user-1"), nil, ""},
-		{"synops-lane-admin", asWritten, "s3:PutObject", at("leases/other/users/00000001.json"), nil, "another environment's lease"},
-		{"synops-perform", asWritten, "s3:PutObject", at("freezes/other/00000001.json"), nil, "another environment's freeze"},
-		{"synops-deploy", asWritten, "cloudformation:CreateChangeSet", a.arn("cloudformation", "stack/synops-lane-admin/1"), with("cloudformation:RoleArn", ""), "with its own permissions"},
-		{"synops-deploy", asWritten, "cloudformation:CreateChangeSet", a.arn("cloudformation", "stack/synops-lane-admin/1"), with("cloudformation:RoleArn", a.roleARN("administrators")), "with another role's"},
-		{"synops-deploy", asWritten, "iam:PassRole", a.roleARN("synops-cloudformation"), with("iam:PassedToService", "cloudformation.amazonaws.com"), ""},
-		{"synops-deploy", asWritten, "iam:PassRole", a.roleARN("synops-cloudformation"), with("iam:PassedToService", "codebuild.amazonaws.com"), "to another service"},
-		{"synops-deploy", asWritten, "iam:PassRole", a.roleARN("synops-lane-admin"), with("iam:PassedToService", "codebuild.amazonaws.com"), ""},
-		{"synops-cloudformation", asWritten, "iam:CreateRole", a.roleARN("synops-lane-admin"), with("iam:PermissionsBoundary", ""), "without a boundary"},
-		{"synops-cloudformation", asWritten, "iam:CreateRole", a.roleARN("synops-lane-admin"), with("iam:PermissionsBoundary", "arn:aws:iam::"+a.id+":policy/wide"), "with another boundary"},
-		{"synops-cloudformation", asWritten, "iam:CreateRole", a.roleARN("synops-observe"), with("iam:PermissionsBoundary", a.boundaryARN()), "a role of the bootstrap"},
-		{"synops-cloudformation", anything, "iam:CreateRole", a.roleARN("somebody"), with("iam:PermissionsBoundary", ""), "a role that is not a lane's"},
-		{"synops-cloudformation", anything, "iam:DeleteRolePermissionsBoundary", a.roleARN("synops-observe"), nil, ""},
-		{"synops-cloudformation", asWritten, "iam:DeleteRolePermissionsBoundary", a.roleARN("synops-lane-admin"), nil, ""},
-		{"synops-cloudformation", asWritten, "iam:AttachRolePolicy", a.roleARN("synops-lane-admin"), nil, ""},
-		{"synops-cloudformation", asWritten, "iam:PassRole", a.roleARN("synops-lane-admin"), with("iam:PassedToService", "codebuild.amazonaws.com"), ""},
-		{"synops-cloudformation", asWritten, "iam:PassRole", a.roleARN("synops-lane-admin"), with("iam:PassedToService", "ec2.amazonaws.com"), "to another service"},
+	out := []oddCall{
+		{call{"synops-observe", asWritten, "s3:GetObject", at("plan/requests/0a1b.json"), plain, "over plain HTTP"}, false},
+		{call{"synops-observe", asWritten, "s3:GetObject", a.object("BundleBucket", "current.json"), plain, "over plain HTTP"}, false},
+		{call{"synops-lane-admin", asWritten, "s3:GetObject", a.object("ArtifactBucket", "synops-admin/Bundle/x"), plain, "over plain HTTP"}, false},
+		{call{"synops-lane-deploy", asWritten, "s3:GetObject", a.object("CacheBucket", "tool/x"), plain, "over plain HTTP"}, false},
+		{call{"synops-lane-admin", asWritten, "s3:PutObject", at("admin/runs/" + run + "/artifacts/big"), with("s3:if-none-match", "", "s3:ObjectCreationOperation", "false"), "a part of an upload"}, true},
+		{call{"synops-lane-admin", asWritten, "s3:PutObject", at("admin/runs/" + run + "/private/user-1"), with("s3:RequestObjectTag/synops-retention", ""), "not marked"}, false},
+		{call{"synops-lane-admin", asWritten, "s3:PutObject", at("admin/runs/" + run + "/private/user-1"), with("s3:RequestObjectTag/synops-retention", "other"), "marked otherwise"}, false},
+		{call{"synops-observe", asWritten, "s3:PutObject", at("admin/runs/" + run + "/artifacts/cancel.json"), nil, "a cancel marker in disguise"}, false},
+		{call{"synops-observe", asWritten, "s3:PutObject", at("plan/runs/" + run + "/journal/starts/0001.json"), nil, "a start in disguise"}, false},
+		{call{"synops-lane-admin", asWritten, "s3:PutObjectTagging", at("admin/claims/0a1b.json"), nil, "marking a claim for deletion"}, false},
+		{call{"synops-lane-admin", asWritten, "s3:PutObjectTagging", at("admin/runs/" + run + "/private/user-1"), nil, ""}, true},
+		{call{"synops-lane-admin", asWritten, "s3:PutObject", at("leases/other/users/00000001.json"), nil, "another environment's lease"}, false},
+		{call{"synops-perform", asWritten, "s3:PutObject", at("freezes/other/00000001.json"), nil, "another environment's freeze"}, false},
+		{call{"synops-deploy", asWritten, "cloudformation:CreateChangeSet", a.arn("cloudformation", "stack/synops-lane-admin/1"), with("cloudformation:RoleArn", ""), "with its own permissions"}, false},
+		{call{"synops-deploy", asWritten, "cloudformation:CreateChangeSet", a.arn("cloudformation", "stack/synops-lane-admin/1"), with("cloudformation:RoleArn", a.roleARN("administrators")), "with another role's"}, false},
+		{call{"synops-deploy", asWritten, "iam:PassRole", a.roleARN("synops-cloudformation"), with("iam:PassedToService", "cloudformation.amazonaws.com"), ""}, true},
+		{call{"synops-deploy", asWritten, "iam:PassRole", a.roleARN("synops-cloudformation"), with("iam:PassedToService", "codebuild.amazonaws.com"), "to another service"}, false},
+		{call{"synops-deploy", asWritten, "iam:PassRole", a.roleARN("synops-lane-admin"), with("iam:PassedToService", "codebuild.amazonaws.com"), ""}, false},
+		{call{"synops-cloudformation", asWritten, "iam:CreateRole", a.roleARN("synops-lane-admin"), with("iam:PermissionsBoundary", ""), "without a boundary"}, false},
+		{call{"synops-cloudformation", asWritten, "iam:CreateRole", a.roleARN("synops-lane-admin"), with("iam:PermissionsBoundary", "arn:aws:iam::"+a.id+":policy/wide"), "with another boundary"}, false},
+		{call{"synops-cloudformation", asWritten, "iam:CreateRole", a.roleARN("synops-observe"), with("iam:PermissionsBoundary", a.boundaryARN()), "a role of the bootstrap"}, false},
+		{call{"synops-cloudformation", anything, "iam:CreateRole", a.roleARN("somebody"), with("iam:PermissionsBoundary", ""), "a role that is not a lane's"}, false},
+		{call{"synops-cloudformation", anything, "iam:DeleteRolePermissionsBoundary", a.roleARN("synops-observe"), nil, ""}, false},
+		{call{"synops-cloudformation", asWritten, "iam:DeleteRolePermissionsBoundary", a.roleARN("synops-lane-admin"), nil, ""}, false},
+		{call{"synops-cloudformation", asWritten, "iam:AttachRolePolicy", a.roleARN("synops-lane-admin"), nil, ""}, false},
+		{call{"synops-cloudformation", asWritten, "iam:PassRole", a.roleARN("synops-lane-admin"), with("iam:PassedToService", "codebuild.amazonaws.com"), ""}, true},
+		{call{"synops-cloudformation", asWritten, "iam:PassRole", a.roleARN("synops-lane-admin"), with("iam:PassedToService", "ec2.amazonaws.com"), "to another service"}, false},
 	}
-	for _, m := range []mode{asWritten, anything} {
-		for _, vpc := range []string{"vpc-1", "vpc-2"} {
-			here := with("ec2:Vpc", a.arn("ec2", "vpc/"+vpc), "ec2:AuthorizedService", "codebuild.amazonaws.com")
-			out = append(out,
-				call{"synops-lane-admin", m, "ec2:CreateNetworkInterface", a.arn("ec2", "subnet/subnet-9"), here, "in " + vpc},
-				call{"synops-lane-admin", m, "ec2:CreateNetworkInterfacePermission", a.arn("ec2", "network-interface/eni-1"), here, "in " + vpc})
-		}
-		out = append(out, call{"synops-lane-admin", m, "ec2:CreateNetworkInterfacePermission", a.arn("ec2", "network-interface/eni-1"),
-			with("ec2:Vpc", a.arn("ec2", "vpc/vpc-1"), "ec2:AuthorizedService", ""), "to somebody"})
+	for _, lane := range ops.Lanes() {
+		out = append(out, a.networkCalls("synops-lane-"+string(lane))...)
 	}
 	return out
+}
+
+// networkCalls are what CodeBuild does with a lane's role to put a build into the
+// network, and what it must not.
+func (a *account) networkCalls(role string) []oddCall {
+	var out []oddCall
+	eni := a.arn("ec2", "network-interface/eni-1")
+	for _, m := range []mode{asWritten, anything} {
+		for _, vpc := range []string{"vpc-1", "vpc-2"} {
+			here := map[string][]string{"ec2:Vpc": {a.arn("ec2", "vpc/"+vpc)}, "ec2:AuthorizedService": {"codebuild.amazonaws.com"}}
+			want := vpc == "vpc-1" || m == anything // the boundary knows no network
+			out = append(out,
+				oddCall{call{role, m, "ec2:CreateNetworkInterface", a.arn("ec2", "subnet/subnet-9"), here, "in " + vpc}, want},
+				oddCall{call{role, m, "ec2:CreateNetworkInterfacePermission", eni, here, "in " + vpc}, want})
+		}
+		lent := map[string][]string{"ec2:Vpc": {a.arn("ec2", "vpc/vpc-1")}}
+		out = append(out, oddCall{call{role, m, "ec2:CreateNetworkInterfacePermission", eni, lent, "to somebody"}, false})
+	}
+	return out
+}
+
+// A publication is one message for the team, sent by a service.
+type publication struct {
+	service, source string
+	want            bool
+}
+
+func (a *account) publications() []publication {
+	return []publication{
+		{"events", a.arn("events", "rule/synops-lane-admin-BuildBroke-1"), true},
+		{"events", a.arn("events", "rule/other"), false},
+		{"events", strings.Replace(a.arn("events", "rule/synops-x"), a.id, "333333333333", 1), false},
+		{"cloudwatch", a.arn("cloudwatch", "alarm:synops-lane-admin-HeartbeatLost-1"), true},
+		{"cloudwatch", a.arn("cloudwatch", "alarm:other"), false},
+		{"lambda", a.arn("events", "rule/synops-x"), false},
+	}
+}
+
+func (p publication) decide(a *account) bool {
+	d, err := policy.Decide(
+		policy.Request{Service: p.service + ".amazonaws.com", Action: "sns:Publish", Resource: a.arn("sns", "AlarmTopic"), Context: map[string][]string{"aws:SourceArn": {p.source}}},
+		policy.Policies{Resource: []*policy.Document{a.documents["topic"]}, SameAccount: true})
+	if err != nil {
+		panic(err)
+	}
+	return d.Allowed
 }

@@ -184,12 +184,18 @@ func TestSecrets(t *testing.T) {
 func TestOddCalls(t *testing.T) {
 	a := prod().deploy(t, "classic")
 	for _, c := range a.oddCalls() {
-		harmless := c.note == "" && !strings.Contains(c.action, "AttachRolePolicy") && !strings.Contains(c.action, "PermissionsBoundary") &&
-			!strings.HasSuffix(c.resource, "synops-lane-admin") || c.note == "a part of an upload" ||
-			c.note == "" && c.role == "synops-cloudformation" && c.action == "iam:PassRole" ||
-			strings.HasSuffix(c.note, "vpc-1") || c.note == "in vpc-2" && c.mode == anything
-		if got := c.decide(a, a); got != harmless {
-			t.Errorf("%s: %v, want %v", c, got, harmless)
+		if got := c.decide(a, a); got != c.want {
+			t.Errorf("%s: %v, want %v", c, got, c.want)
+		}
+	}
+}
+
+// TestTopic: rules and alarms of ours tell the team, and no others.
+func TestTopic(t *testing.T) {
+	a := prod().deploy(t, "classic")
+	for _, p := range a.publications() {
+		if got := p.decide(a); got != p.want {
+			t.Errorf("%s publishes for %s: %v, want %v", p.service, p.source, got, p.want)
 		}
 	}
 }
