@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -80,13 +81,16 @@ func (r *rig) background(args ...string) func() outcome {
 }
 
 func (r *rig) backgroundOf(cmd *exec.Cmd) func() outcome {
-	done := make(chan outcome, 1)
-	go func() { done <- r.finish(cmd) }()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	r.ok(cmd.Start())
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
 	return func() outcome {
 		r.t.Helper()
 		select {
-		case o := <-done:
-			return o
+		case <-done: // how it ended is in the state
+			return outcome{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
 		case <-time.After(wait):
 			r.t.Fatalf("%v has not ended", cmd.Args)
 			return outcome{}

@@ -34,7 +34,7 @@ func (r *rig) storeFails(spoil func(ops.RunRef) (heal func())) {
 	follower := r.background("follow", string(ref.Run))
 	known := r.ledger(ref).intents
 	heal := spoil(ref)
-	r.gate.docs = func() int { return 2 }
+	r.gate.count(func() int { return 2 })
 	r.gate.open()
 	r.gone(a)
 	for _, w := range r.gate.all() {
@@ -47,7 +47,7 @@ func (r *rig) storeFails(spoil func(ops.RunRef) (heal func())) {
 		t.Errorf("follow ended with %d and says\n%s", o.code, o.err)
 	}
 	heal()
-	r.gate.docs = r.docs
+	r.gate.count(r.docs)
 	r.want(0, "resume", string(ref.Run))
 	r.outcomes(ref, b.effects(n), ops.EffectDone, ops.EffectUnchanged)
 	r.want(0, "verify", string(ref.Run))

@@ -34,10 +34,10 @@ type write struct {
 // at either moment, for as long as its caller lives or until it is let go.
 type gate struct {
 	service http.Handler
-	docs    func() int
-	instead func(w http.ResponseWriter, r *http.Request) bool // answers a write in the service's place; nil: never
 
 	mu       sync.Mutex
+	docs     func() int
+	instead  func(w http.ResponseWriter, r *http.Request) bool // answers a write in the service's place; nil: never
 	writes   []write
 	inHand   int
 	holdAt   int // the write to hold, from 1; 0: none
@@ -48,6 +48,20 @@ type gate struct {
 
 func newGate(service http.Handler) *gate {
 	return &gate{service: service, docs: func() int { return 0 }, held: make(chan struct{}), released: make(chan struct{})}
+}
+
+// count has the gate note with each write how many documents docs tells.
+func (g *gate) count(docs func() int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.docs = docs
+}
+
+// answer has instead answer the writes.
+func (g *gate) answer(instead func(w http.ResponseWriter, r *http.Request) bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.instead = instead
 }
 
 // hold makes the gate hold the nth write from now on counted from the first ever.
@@ -97,7 +111,10 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if holdBefore && !g.wait(r) {
 		return
 	}
-	if g.instead != nil && g.instead(w, r) {
+	g.mu.Lock()
+	instead := g.instead
+	g.mu.Unlock()
+	if instead != nil && instead(w, r) {
 		return
 	}
 	answer := httptest.NewRecorder()

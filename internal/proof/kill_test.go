@@ -121,7 +121,7 @@ func some(all []place, step int) []place {
 // bring starts a run and returns when its worker is at the place.
 func (r *rig) bring(p place, args ...string) (ops.RunRef, *ops.Attempt) {
 	r.t.Helper()
-	r.gate.docs = r.docs
+	r.gate.count(r.docs)
 	held := make(<-chan struct{})
 	if p.call > 0 {
 		held = r.gate.hold(p.call, p.moment)

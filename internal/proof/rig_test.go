@@ -1,7 +1,6 @@
 package proof_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,7 +113,8 @@ func (r *rig) command(args ...string) *exec.Cmd {
 	exe, err := os.Executable()
 	r.ok(err)
 	cmd := exec.Command(exe, args...)
-	cmd.Env = []string{"HOME=" + r.home, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + r.home, "SYNOPS_CONFIG=" + r.config(), "CONTEXT=dev", "SYNAPSE_ADMIN_PAT=" + r.token}
+	cmd.Env = []string{"HOME=" + r.home, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + r.home, "SYNOPS_CONFIG=" + r.config(), "CONTEXT=dev", "SYNAPSE_ADMIN_PAT=" + r.token,
+		"GORACE=atexit_sleep_ms=0"} // the race detector would linger a second at each end
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
 		cmd.Env = append(cmd.Env, "GOCOVERDIR="+dir)
 	}
@@ -136,13 +136,7 @@ func (r *rig) synops(args ...string) outcome {
 
 func (r *rig) finish(cmd *exec.Cmd) outcome {
 	r.t.Helper()
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
-		r.t.Fatal(err)
-	}
-	return outcome{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
+	return r.backgroundOf(cmd)()
 }
 
 // want runs a command and fails unless it ends with the code.
