@@ -129,6 +129,33 @@ func (r *rig) truth(l ledger) map[string]bool {
 	return out
 }
 
+// TestOpenIntentsStayOpen: a resume that stops early must not tell an effect as not
+// reached that an earlier attempt may have made.
+func TestOpenIntentsStayOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 60)
+		r.latency = 20 * time.Millisecond
+		r.alter = unreadable
+		r.settle = func(string) ops.Settling { return ops.SettleResend }
+		r.dies("/journal/", 4, false)
+		if _, err := r.work(ops.StartRun); err == nil {
+			t.Fatal("it did not die")
+		}
+		r.revive()
+		before := r.ledger()
+		for id := range before.open {
+			r.faults[strings.TrimPrefix(id, "lamp/")] = []fault{fails}
+		}
+		r.inFlt = 1
+		res := r.ends(ops.StartResume, ops.RunFailed, ops.Unsettled)
+		for id := range before.open {
+			equal(t, id, outcomes(res)[strings.TrimPrefix(id, "lamp/")], ops.EffectUnsettled)
+		}
+		r.inFlt, r.faults = 3, map[string][]fault{}
+		r.ends(ops.StartResume, ops.Succeeded, "")
+	})
+}
+
 // TestAnyHistory: random faults, crashes, cancels of the process and resumes, over
 // effects of all kinds. Whatever happens: one document chain, no recorded outcome
 // repeated, no result that lies, and in the end every lamp is as the result says.

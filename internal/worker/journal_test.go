@@ -78,6 +78,36 @@ func (r *rig) batches() []int {
 	return out
 }
 
+// TestFewIntentsAreOpen also where many calls are in hand and none ends together
+// with another.
+func TestFewIntentsAreOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 500)
+		r.inFlt, r.latency, r.uneven = 45, 10*time.Millisecond, true
+		r.watchIntents()
+		r.ends(ops.StartRun, ops.Succeeded, "")
+		if r.most < 40 {
+			t.Errorf("at most %d calls were in hand, of 45", r.most)
+		}
+	})
+}
+
+// TestOutcomeForAPersonIsWrittenAtOnce: a crash before the next intent costs nobody
+// a question.
+func TestOutcomeForAPersonIsWrittenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 6)
+		r.settle = func(string) ops.Settling { return ops.SettlePerson }
+		r.dies("/journal/", 5, false) // intent, outcome, intent, outcome, and this
+		if _, err := r.work(ops.StartRun); err == nil {
+			t.Fatal("it did not die")
+		}
+		r.revive()
+		equal(t, "open intents", len(r.ledger().open), 0)
+		r.ends(ops.StartResume, ops.Succeeded, "")
+	})
+}
+
 func TestBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 100)

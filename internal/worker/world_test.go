@@ -35,6 +35,7 @@ type world struct {
 	most    int // in hand at once
 	dead    bool
 	latency time.Duration
+	uneven  bool // every call takes another multiple of latency
 
 	faults   map[string][]fault                  // by lamp, one for each call
 	reading  func(lamp string) error             // of plan, settle and verify; nil: they work
@@ -104,7 +105,7 @@ func (w *world) call(ctx context.Context, lamp string) error {
 		w.onCall(lamp)
 	}
 	if w.latency > 0 {
-		<-time.After(w.latency)
+		<-time.After(w.takes(lamp))
 	}
 	w.leave(lamp, f == none || f == lostAfter || f == hangsAfter)
 	if w.onAnswer != nil {
@@ -122,6 +123,16 @@ func (w *world) call(ctx context.Context, lamp string) error {
 		return fmt.Errorf("waiting for %s: %w", lamp, ctx.Err())
 	}
 	return nil
+}
+
+// takes is how long a call about lamp takes.
+func (w *world) takes(lamp string) time.Duration {
+	if !w.uneven {
+		return w.latency
+	}
+	var i int
+	_, _ = fmt.Sscanf(lamp, "l%d", &i)
+	return time.Duration(1+i*7%13) * w.latency
 }
 
 func (w *world) isOn(lamp string) bool {
