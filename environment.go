@@ -39,6 +39,7 @@ type Environment struct {
 	Lanes         []Lane // lanes deployed here; empty: all
 	MaxTargets    int    // raises a task's own limit; 0: does not
 	RequireReason bool
+	ReleasedOnly  bool              // its builds run released bundles only
 	Schedules     map[TaskName]bool // schedules enabled here
 }
 

@@ -27,8 +27,10 @@ const mostBytes = 32 << 10
 // A File is an environments file whose every value was checked.
 type File struct {
 	Owner, Core  string            // of the core repository on GitHub; may be empty
+	ReleaseTags  string            // pattern (path.Match) of the tags that are releases; "": any version tag
 	Environments []ops.Environment // in file order; hosts are normalized
 	Source       string            // the file's path, or "embedded"
+	Text         []byte            // the file as it was read, for whoever hands it on
 }
 
 // Embedded returns the environments that come with the program: dev, prod and

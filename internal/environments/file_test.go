@@ -56,6 +56,7 @@ func TestLoad_OK(t *testing.T) {
 		Lanes:         []ops.Lane{ops.LanePlan, ops.LaneAdmin},
 		MaxTargets:    2000,
 		RequireReason: true,
+		ReleasedOnly:  true,
 		Schedules:     map[ops.TaskName]bool{"canary": true, "export-ids": false},
 	}, {
 		Name:       "prod",
@@ -65,8 +66,11 @@ func TestLoad_OK(t *testing.T) {
 	if diff := cmp.Diff(want, f.Environments); diff != "" {
 		t.Error(diff)
 	}
-	if f.Owner != "Sage-Bionetworks" || f.Core != "synapse-ops-core" {
-		t.Errorf("core is %s/%s", f.Owner, f.Core)
+	if f.Owner != "Sage-Bionetworks" || f.Core != "synapse-ops-core" || f.ReleaseTags != "v[1-9]*" {
+		t.Errorf("core is %s/%s, released by tags %s", f.Owner, f.Core, f.ReleaseTags)
+	}
+	if text, err := os.ReadFile("testdata/ok/everything.yaml"); err != nil || string(f.Text) != string(text) {
+		t.Errorf("the text kept is not the file's: %v", err)
 	}
 }
 

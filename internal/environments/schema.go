@@ -18,7 +18,7 @@ const mostTargets = 100_000
 // keys are the keys of an environment's entry.
 var keys = []string{
 	"repository", "synapse_hosts", "account", "region", "stack", "secret", "token_source",
-	"instances", "vpc", "lanes", "max_targets", "require_reason", "schedules",
+	"instances", "vpc", "lanes", "max_targets", "require_reason", "releases", "schedules",
 }
 
 // A rule is what a text must match, and that in words.
@@ -56,7 +56,7 @@ func Parse(source string, data []byte) (*File, error) {
 	case !utf8.Valid(data):
 		r.wrong(nil, "the file is not valid UTF-8.")
 	}
-	f := &File{Source: source}
+	f := &File{Source: source, Text: data}
 	if len(r.findings) == 0 {
 		if root := r.document(data); root != nil {
 			r.file(f, root)
@@ -73,13 +73,7 @@ func (r *reader) file(f *File, root ast.Node) {
 	for _, p := range r.mapping(root, "the file", []string{"github", "environments"}) {
 		switch p.key {
 		case "github":
-			for _, g := range r.mapping(p.value, "github", []string{"owner", "core"}) {
-				if g.key == "owner" {
-					f.Owner = r.match(g.value, "owner", ownerRule)
-				} else {
-					f.Core = r.match(g.value, "core", coreRule)
-				}
-			}
+			r.github(f, p.value)
 		case "environments":
 			seen = true
 			r.environments(f, p.value)
@@ -87,6 +81,22 @@ func (r *reader) file(f *File, root ast.Node) {
 	}
 	if !seen {
 		r.wrong(nil, "the key \"environments\" is missing.")
+	}
+}
+
+func (r *reader) github(f *File, n ast.Node) {
+	for _, g := range r.mapping(n, "github", []string{"owner", "core", "release_tags"}) {
+		switch g.key {
+		case "owner":
+			f.Owner = r.match(g.value, g.key, ownerRule)
+		case "core":
+			f.Core = r.match(g.value, g.key, coreRule)
+		case "release_tags":
+			f.ReleaseTags = r.text(g.value, g.key)
+			if _, err := path.Match(f.ReleaseTags, ""); err != nil {
+				r.wrong(g.value, "release_tags: %s is not a valid pattern. Write tags with * and ?, such as \"v[1-9]*\".", ops.Quote(f.ReleaseTags))
+			}
+		}
 	}
 }
 
@@ -160,6 +170,8 @@ func (e *entry) value(kv pair) {
 		e.env.MaxTargets = e.count(kv.value, kv.key, mostTargets)
 	case "require_reason":
 		e.env.RequireReason = e.boolean(kv.value, kv.key)
+	case "releases":
+		e.env.ReleasedOnly = e.releases(kv.value)
 	case "schedules":
 		e.readSchedules(kv.value)
 	}
@@ -224,6 +236,18 @@ func (e *entry) readLanes(n ast.Node) {
 		}
 		e.env.Lanes = append(e.env.Lanes, ops.Lane(s))
 	}
+}
+
+// releases tells whether builds run released bundles only.
+func (e *entry) releases(n ast.Node) bool {
+	switch s := e.text(n, "releases"); s {
+	case "required":
+		return true
+	case "any", "":
+	default:
+		e.wrong(n, "releases is %s. It is required (builds run releases only) or any.", ops.Quote(s))
+	}
+	return false
 }
 
 func (e *entry) readSchedules(n ast.Node) {
