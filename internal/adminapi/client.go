@@ -36,6 +36,9 @@ type Config struct {
 	// Log gets methods, paths, statuses and times: no tokens, queries or bodies.
 	// Nil: none.
 	Log *slog.Logger
+	// Mask hides secrets, in whatever spelling, in texts that come from outside and
+	// are shown. Nil: a text that holds the token as it is is withheld whole.
+	Mask func(string) string
 	// Transport carries the requests. Nil: HTTP/1.1 with connections kept alive,
 	// and a fresh one for every write that must not be sent twice.
 	Transport http.RoundTripper
@@ -47,6 +50,7 @@ type Client struct {
 	agent  string
 	log    *slog.Logger
 	tokens *tokens
+	mask   func(string) string
 	pace   *pace
 	kept   http.RoundTripper // for reads and writes that may be resent
 	fresh  http.RoundTripper // for writes that must not
@@ -81,6 +85,7 @@ func New(c Config) (*Client, error) {
 	cl := &Client{
 		base: base, agent: c.UserAgent, log: c.Log, pace: p, wait: sleep,
 		tokens: &tokens{read: c.Token, turn: make(chan struct{}, 1)},
+		mask:   c.Mask,
 	}
 	if cl.agent == "" {
 		cl.agent = "synapse-ops-core"

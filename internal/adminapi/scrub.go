@@ -36,6 +36,9 @@ func (c *Client) escape(text string) string {
 	if ops.LooksSecret(text) || c.tokens.in(text) {
 		return withheld
 	}
+	if c.mask != nil {
+		text = c.mask(text)
+	}
 	text = email.ReplaceAllStringFunc(strings.ToValidUTF8(text, "\uFFFD"), func(s string) string {
 		return ops.MaskEmail(strings.Replace(s, "%40", "@", 1))
 	})

@@ -77,7 +77,7 @@ func (a *app) bind(env *ops.Environment, used *[]*adminapi.Client) func(context.
 		if err != nil {
 			return nil, err
 		}
-		c, err := adminapi.New(adminapi.Config{Host: req.Host, Pace: req.Pace, UserAgent: "synops/" + version(), Token: onceThen(first, token)})
+		c, err := adminapi.New(adminapi.Config{Host: req.Host, Pace: req.Pace, UserAgent: "synops/" + version(), Token: onceThen(first, token), Mask: a.secrets.String})
 		if err != nil {
 			return nil, err
 		}

@@ -14,9 +14,9 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
 )
 
-// noticed is how long a local worker may take to see a cancel marker: it looks
-// every 250 ms. What is in its hands by then is ended.
-const noticed = 400 * time.Millisecond
+// noticed is how long a call may be on its way that was begun before the marker
+// was durable.
+const noticed = 50 * time.Millisecond
 
 // TestCancelAnywhere cancels a bulk at every place and wants it to end canceled, or
 // succeeded where all was done: nothing left open, nothing begun after.

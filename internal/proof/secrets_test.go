@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -139,6 +140,7 @@ func TestSecretsAndPersonalDataStayIn(t *testing.T) {
 		{"refused", 3, []string{"run", "remove-user", "users=" + canaryUser, "--confirm", "wrong"}, nil},
 		{"page that echoes the header", 1, remove, echo(http.StatusForbidden, "text/html", "<html><body>Authorization: %s</body></html>")},
 		{"error that echoes the token", 1, remove, echo(http.StatusBadRequest, "application/json", `{"concreteType":"org.sagebionetworks.repo.model.ErrorResponse","reason":"bad credential %s of `+canaryMail+`"}`)},
+		{"error that echoes it encoded", 1, remove, echoEncoded},
 		{"redirect that carries it", 1, remove, redirect},
 		{"address that was never quarantined", 1, mail, nil},
 		{"address done", 1, mail, echo(http.StatusNotFound, "application/json", `{"reason":"`+canaryMail+` is not there, %s"}`)},
@@ -176,6 +178,13 @@ func echo(status int, kind, body string) func(http.ResponseWriter, *http.Request
 		fmt.Fprintf(w, body, r.Header.Get("Authorization"))
 		return true
 	}
+}
+
+func echoEncoded(w http.ResponseWriter, r *http.Request) bool {
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = io.WriteString(w, `{"reason":"`+url.QueryEscape(token)+" "+base64.StdEncoding.EncodeToString([]byte(token))+" "+base64.StdEncoding.EncodeToString([]byte("Bearer "+token))+`"}`)
+	return true
 }
 
 func redirect(w http.ResponseWriter, r *http.Request) bool {
