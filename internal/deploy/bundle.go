@@ -105,7 +105,7 @@ func readCurrent(ctx context.Context, objects Objects, bucket string) (*Current,
 	}
 	var c Current
 	if err := json.Unmarshal(data, &c); err != nil || len(data) > mostCurrent || c.VersionID == "" {
-		return nil, &ops.Error{Code: ops.Conflict, Message: CurrentKey + " of the bundle bucket is not what a deployment writes.", Hint: "Look who wrote it; synops deploy --bundle writes it anew.", Err: err}
+		return nil, &ops.Error{Code: ops.Conflict, Message: CurrentKey + " of the bundle bucket is not what a deployment writes.", Hint: "Look who wrote it; synops deploy writes it anew.", Err: err}
 	}
 	return &c, nil
 }
@@ -122,6 +122,10 @@ type Publication struct {
 // Invalid to allow no version that the bundle itself has.
 func (d *Deployer) PlanBundle(ctx context.Context, bucket string, b *Bundle, lowest string) (*Publication, error) {
 	was, err := d.Current(ctx, bucket)
+	if ops.CodeOf(err) == ops.Conflict { // it is written anew
+		d.c.Say("%s", message(err))
+		was, err = nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,10 +24,51 @@ type Parameter struct {
 }
 
 // A Given value is one that is known before the stack is asked.
-type Given struct{ Value, From string }
+type Given struct {
+	Value, From string
+	// Weak values are suggestions: one that the stack has already stays.
+	Weak bool
+}
+
+// A Want is a stack that is wanted, before its parameters are settled.
+type Want struct {
+	Name     string
+	Lane     ops.Lane
+	Template []byte
+	Role     string            // see Stack
+	Asked    map[string]string // by whoever runs the command
+	Known    map[string]Given  // from the environment
+}
+
+// Stack reads the template and settles the parameters.
+func (d *Deployer) Stack(ctx context.Context, w Want) (Stack, error) {
+	t, err := cfn.Parse(w.Template)
+	if err != nil {
+		return Stack{}, fmt.Errorf("reading the template of %s: %w", w.Name, err)
+	}
+	now, err := d.find(ctx, w.Name)
+	if err != nil {
+		return Stack{}, err
+	}
+	p, err := Parameters(t, w.Asked, w.Known, now)
+	if err != nil {
+		return Stack{}, err
+	}
+	return Stack{Name: w.Name, Lane: w.Lane, Template: w.Template, Role: w.Role, Parameters: p}, nil
+}
+
+// Held returns the value that a stack was deployed with, "" where there is none.
+func (d *Deployer) Held(ctx context.Context, stack, parameter string) (string, error) {
+	now, err := d.find(ctx, stack)
+	if err != nil {
+		return "", err
+	}
+	return values(now)[parameter], nil
+}
 
 // Parameters settles every parameter of a template: as asked for, else as known
-// from the environment, else as the stack has it, else the template's default.
+// from the environment, else as the stack has it, else as suggested, else the
+// template's default.
 // Each is sent explicitly: one left out would fall back to the default silently
 // (platform fact F1). The error is Invalid and lists all that have no value, or that
 // the template does not have.
@@ -41,12 +83,14 @@ func Parameters(t *cfn.Template, asked map[string]string, known map[string]Given
 		switch v, ok := asked[p.Name]; {
 		case ok:
 			one.Value, one.From = v, "--parameter"
-		case known[p.Name].From != "":
+		case known[p.Name].From != "" && !known[p.Name].Weak:
 			one.Value, one.From = known[p.Name].Value, known[p.Name].From
 		case has && p.NoEcho:
 			one.previous, one.From = true, "the stack as it is"
 		case has:
 			one.Value, one.From = held[p.Name], "the stack as it is"
+		case known[p.Name].From != "":
+			one.Value, one.From = known[p.Name].Value, known[p.Name].From
 		case p.HasDefault:
 			one.Value, one.From = p.Default, "the template's default"
 		default:

@@ -23,8 +23,9 @@ Parameters:
   Held: {Type: String, Default: d}
   Pat: {Type: String, NoEcho: true}
   Rest: {Type: String, Default: d}
+  Hint: {Type: String, Default: d}
 Resources:
-  Topic: {Type: "AWS::SNS::Topic", Properties: {DisplayName: !Sub "${Asked}${Known}${Held}${Pat}${Rest}"}}
+  Topic: {Type: "AWS::SNS::Topic", Properties: {DisplayName: !Sub "${Asked}${Known}${Held}${Pat}${Rest}${Hint}"}}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +38,8 @@ func TestParameters(t *testing.T) {
 	for _, key := range []string{"Asked", "Known", "Held"} {
 		now.Parameters = append(now.Parameters, types.Parameter{ParameterKey: aws.String(key), ParameterValue: aws.String("held")})
 	}
-	known := map[string]deploy.Given{"Asked": {Value: "k", From: "VPC_ID"}, "Known": {Value: "k", From: "VPC_ID"}}
+	known := map[string]deploy.Given{"Asked": {Value: "k", From: "VPC_ID"}, "Known": {Value: "k", From: "VPC_ID"},
+		"Held": {Value: "w", From: "GitHub", Weak: true}, "Hint": {Value: "w", From: "GitHub", Weak: true}}
 	got, err := deploy.Parameters(parameterTemplate(t), map[string]string{"Asked": "a"}, known, now)
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +47,7 @@ func TestParameters(t *testing.T) {
 	want := []deploy.Parameter{
 		{Name: "Asked", Value: "a", From: "--parameter", Description: "Asked for."},
 		{Name: "Held", Value: "held", From: "the stack as it is"},
+		{Name: "Hint", Value: "w", From: "GitHub"},
 		{Name: "Known", Value: "k", From: "VPC_ID"},
 		{Name: "Pat", From: "the stack as it is", Hidden: true},
 		{Name: "Rest", Value: "d", From: "the template's default"},
