@@ -38,7 +38,8 @@ var placements = []placement{
 	{root, nil, "the nouns depend on nothing, so everything can depend on them"},
 	{"cmd/synops", []string{"internal/cli"}, "main hands over streams and signals; all wiring is in cli, where tests reach it"},
 	{"cmd/cloudsim", []string{"internal/emulator"}, "the emulator as a program of its own, so that it is never in the bundle"},
-	{"internal/cli", []string{root, "internal/..."}, "the only place that joins packages"},
+	{"internal/cli", []string{root, "internal/...", "deploy"}, "the only place that joins packages"},
+	{"deploy", nil, "templates and nothing else: cli hands them to whoever deploys or judges them"},
 
 	{"internal/tasks", []string{root, "internal/synapse", "internal/migrate", "internal/toolrun"}, "tasks call small interfaces; a client, an engine or AWS behind them is the worker's affair"},
 	{"internal/synapse", nil, "wire types serve both sides of the wire and know neither"},
