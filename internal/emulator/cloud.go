@@ -74,8 +74,10 @@ type Account struct {
 	SNS        *SNS
 	Events     *Events
 	CloudWatch *CloudWatch
+	EC2        *EC2
 	CodeBuild  *CodeBuild
 	Pipelines  *CodePipeline
+	Stacks     *CloudFormation
 
 	cloud *Cloud
 }
@@ -113,8 +115,10 @@ func services() map[string]service {
 		"sns":            snsService(),
 		"events":         eventsService(),
 		"monitoring":     cloudWatchService(),
+		"ec2":            ec2Service(),
 		"codebuild":      codeBuildService(),
 		"codepipeline":   codePipelineService(),
+		"cloudformation": cloudFormationService(),
 	}
 }
 
@@ -127,8 +131,10 @@ func newAccount(c *Cloud, conf AccountConfig) *Account {
 	a.SNS = newSNS(a)
 	a.Events = newEvents(a)
 	a.CloudWatch = newCloudWatch(a)
+	a.EC2 = newEC2(a)
 	a.CodeBuild = newCodeBuild(a)
 	a.Pipelines = newCodePipeline(a)
+	a.Stacks = newCloudFormation(a)
 	return a
 }
 

@@ -38,24 +38,34 @@ func (b *build) provision(ctx context.Context) error {
 // attach asks for what a build in a VPC does: it makes a network interface in one
 // of the subnets. Which one cannot be told, so each must be allowed.
 // https://docs.aws.amazon.com/codebuild/latest/userguide/auth-and-access-control-iam-identity-based-access-control.html
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
 func (b *build) attach(role *Caller) error {
 	v, a := b.project.VpcConfig, b.service.account
 	if v == nil {
 		return nil
 	}
-	questions := []question{}
-	for _, action := range []string{
-		"DescribeVpcs", "DescribeSubnets", "DescribeSecurityGroups", "DescribeDhcpOptions",
-		"CreateNetworkInterface", "DescribeNetworkInterfaces", "DeleteNetworkInterface",
-	} {
+	var questions []question
+	for _, action := range []string{"DescribeVpcs", "DescribeSubnets", "DescribeSecurityGroups", "DescribeDhcpOptions", "DescribeNetworkInterfaces"} {
 		questions = append(questions, question{action: "ec2:" + action, resource: "*"})
 	}
+	vpc := map[string][]string{"ec2:Vpc": {a.arn("ec2", "vpc/"+v.VpcId)}}
+	anInterface := a.arn("ec2", "network-interface/*")
+	create := func(resource string, keys map[string][]string) {
+		questions = append(questions, question{action: "ec2:CreateNetworkInterface", resource: resource, keys: keys})
+	}
+	create(anInterface, nil)
+	for _, group := range v.SecurityGroupIds {
+		create(a.arn("ec2", "security-group/"+group), vpc)
+	}
 	for _, subnet := range v.Subnets {
+		arn := a.arn("ec2", "subnet/"+subnet)
+		create(arn, vpc)
 		questions = append(questions, question{
-			action: "ec2:CreateNetworkInterfacePermission", resource: a.arn("ec2", "network-interface/*"),
-			keys: map[string][]string{"ec2:AuthorizedService": {"codebuild.amazonaws.com"}, "ec2:Subnet": {a.arn("ec2", "subnet/"+subnet)}},
+			action: "ec2:CreateNetworkInterfacePermission", resource: anInterface,
+			keys: merged(vpc, map[string][]string{"ec2:AuthorizedService": {"codebuild.amazonaws.com"}, "ec2:Subnet": {arn}}),
 		})
 	}
+	questions = append(questions, question{action: "ec2:DeleteNetworkInterface", resource: anInterface, keys: vpc})
 	for _, q := range questions {
 		if err := a.cloud.allow(role, q, jsonDialect); err != nil {
 			return failed("VPC_CLIENT_ERROR", "Unexpected EC2 error: UnauthorizedOperation: %v", err)
@@ -133,7 +143,7 @@ func (a *Account) askBucket(who *Caller, action, bucket, key string) error {
 	}
 	return a.cloud.allow(who, question{
 		action: action, resource: arn, owner: owner.account, policies: []*policy.Document{doc},
-		keys: map[string][]string{"aws:SecureTransport": {"true"}, "aws:ViaAWSService": {"true"}},
+		keys: map[string][]string{"aws:SecureTransport": {"true"}},
 	}, s3Dialect)
 }
 

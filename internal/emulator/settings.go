@@ -31,6 +31,7 @@ type Settings struct {
 
 	Builds    Builds
 	Pipelines Pipelines
+	Stacks    Stacks
 }
 
 // A Rate is a token bucket: so many calls a second after so many at once.
@@ -52,5 +53,6 @@ func Defaults() Settings {
 		TrustLength:       2048,
 		Builds:            defaultBuilds(),
 		Pipelines:         defaultPipelines(),
+		Stacks:            Stacks{Step: 20 * time.Millisecond},
 	}
 }
