@@ -230,8 +230,10 @@ func (q *question) grantOf(s *Statement, ofResource bool) (grant, error) {
 }
 
 func (q *question) actionIn(s *Statement) bool {
+	service, _, _ := strings.Cut(q.Action, ":")
 	for _, a := range s.Actions {
-		if like(strings.ToLower(a), strings.ToLower(q.Action)) {
+		of, _, _ := strings.Cut(a, ":") // a service is in lower case and holds no wildcard
+		if of == "*" || of == service && like(strings.ToLower(a), strings.ToLower(q.Action)) {
 			return true
 		}
 	}
