@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
@@ -150,8 +151,8 @@ func TestAuthorize_NotModeled(t *testing.T) {
 			_, err := snsOf(c).Publish(ctx, &sns.PublishInput{TopicArn: aws.String("arn:aws:sns:us-east-1:111111111111:t"), Message: aws.String("m"), MessageStructure: aws.String("json")})
 			return err
 		},
-		"x-amz-tagging": func() error {
-			_, err := s3Of(c).PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String("store-1"), Key: aws.String("k"), Tagging: aws.String("a=b")})
+		"x-amz-acl": func() error {
+			_, err := s3Of(c).PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String("store-1"), Key: aws.String("k"), ACL: types.ObjectCannedACLPrivate})
 			return err
 		},
 		"uploads": func() error {

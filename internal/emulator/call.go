@@ -48,8 +48,10 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the body could not be read", http.StatusBadRequest)
 		return
 	}
+	w = patient(w, r)
 	one := &call{cloud: c, http: r, body: body, request: requestID()}
 	w.Header().Set("X-Amzn-Requestid", one.request)
+	w.Header().Set("Date", c.now().Format(http.TimeFormat)) // whoever compares times compares the accounts' own
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		c.serveUnsigned(one, w)
@@ -184,12 +186,17 @@ func jsonOp[In, Out any](do func(*call, *In) (*Out, error)) operation {
 
 // A queryService speaks the query protocol: a form in, XML out.
 type queryService struct {
-	namespace  string
-	denied     string // its code for a refused call; "" as the others
+	namespace string
+	denied    string // its code for a refused call; "" as the others
+	// flat is the dialect of a service that wraps its answers in no result, as EC2.
+	flat       *dialect
 	operations map[string]operation
 }
 
 func (s *queryService) dialect() *dialect {
+	if s.flat != nil {
+		return s.flat
+	}
 	d := *queryDialect
 	if s.denied != "" {
 		d.denied.Code = s.denied
@@ -226,6 +233,10 @@ func (s *queryService) serve(c *call, w http.ResponseWriter) {
 }
 
 func (s *queryService) answer(c *call, w http.ResponseWriter, name string, answer any) {
+	if s.flat != nil {
+		writeXML(w, http.StatusOK, name+"Response", answer)
+		return
+	}
 	result, err := marshalElement(name+"Result", answer)
 	if err != nil {
 		c.refuse(w, err)

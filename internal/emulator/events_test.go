@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -158,37 +157,4 @@ func TestSNS_Delivery(t *testing.T) {
 	wantCode(t, err, "NotFound")
 	_, err = c.Publish(ctx, &sns.PublishInput{TopicArn: &arn, Message: aws.String("m"), Subject: aws.String("two\nlines")})
 	wantCode(t, err, "InvalidParameter")
-}
-
-// TestAlarm_MissingBreaches: an alarm that takes silence for trouble goes off when
-// the heartbeat stops, once, and comes back.
-func TestAlarm_MissingBreaches(t *testing.T) {
-	w := newWorld(t)
-	arn := w.topic("cloudwatch.amazonaws.com")
-	m := w.Account(dev).CloudWatch
-	_, err := m.PutAlarm(emulator.Alarm{
-		Name: "heartbeat", Namespace: "synops", Metric: "Heartbeats", Dimensions: map[string]string{"Lane": "plan"}, Statistic: "Sum",
-		Period: time.Minute, Periods: 2, Comparison: "LessThanThreshold", Threshold: 1, Missing: "breaching", AlarmTopics: []string{arn}, OKTopics: []string{arn},
-	})
-	w.must(err)
-	beat := func() {
-		m.PutMetric(emulator.Point{Namespace: "synops", Metric: "Heartbeats", Dimensions: map[string]string{"Lane": "plan"}, Value: 1})
-		m.PutMetric(emulator.Point{Namespace: "synops", Metric: "Heartbeats", Dimensions: map[string]string{"Lane": "admin"}, Value: 1})
-	}
-	beat()
-	m.Evaluate()
-	for range 4 {
-		w.clock.pass(time.Minute)
-		m.Evaluate()
-	}
-	beat()
-	m.Evaluate()
-	got, _ := w.Account(dev).SNS.Topic(arn)
-	var bodies []string
-	for _, msg := range got.Messages {
-		bodies = append(bodies, msg.Body)
-	}
-	if want := "heartbeat is OK, heartbeat is ALARM, heartbeat is OK"; strings.Join(bodies, ", ") != want {
-		t.Errorf("told %q, want %q", bodies, want)
-	}
 }

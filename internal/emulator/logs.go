@@ -22,6 +22,7 @@ type logGroup struct {
 	days    int // retention; 0: for ever
 	created time.Time
 	streams map[string]*logStream
+	filters map[string]MetricFilter // by name
 }
 
 type logStream struct {
@@ -59,7 +60,7 @@ func (l *Logs) CreateGroup(name string, retentionDays int) error {
 	if !slices.Contains(retentions, retentionDays) {
 		return fault("InvalidParameterException", "%d days cannot be set.", retentionDays)
 	}
-	l.groups[name] = &logGroup{name: name, days: retentionDays, created: l.account.cloud.now(), streams: map[string]*logStream{}}
+	l.groups[name] = &logGroup{name: name, days: retentionDays, created: l.account.cloud.now(), streams: map[string]*logStream{}, filters: map[string]MetricFilter{}}
 	return nil
 }
 
@@ -139,6 +140,7 @@ func (l *Logs) put(group, stream string, events []logEvent) error {
 	for _, e := range events {
 		e.ingests = ingests
 		s.events = append(s.events, e)
+		l.groups[group].count(l.account.CloudWatch, e)
 	}
 	slices.SortStableFunc(s.events, func(a, b logEvent) int { return a.at.Compare(b.at) })
 	return nil

@@ -52,6 +52,7 @@ type objectVersion struct {
 	contentType string
 	meta        map[string]string // user metadata, names in lower case
 	crc32       string
+	tags        map[string]string
 	modified    time.Time
 	deleted     bool
 }

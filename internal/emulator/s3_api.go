@@ -40,6 +40,7 @@ var s3Operations = []s3Operation{
 	{"PutObject", http.MethodPut, true, "", nil, (*s3Call).putObject},
 	{"GetObject", http.MethodGet, true, "", []string{"versionId"}, (*s3Call).getObject},
 	{"HeadObject", http.MethodHead, true, "", []string{"versionId"}, (*s3Call).getObject},
+	{"GetObjectTagging", http.MethodGet, true, "tagging", []string{"versionId"}, (*s3Call).getTagging},
 	{"DeleteObject", http.MethodDelete, true, "", []string{"versionId"}, (*s3Call).deleteObject},
 	{"ListObjectsV2", http.MethodGet, false, "list-type", []string{"prefix", "delimiter", "max-keys", "continuation-token", "start-after", "encoding-type", "fetch-owner"}, (*s3Call).listObjects},
 	{"ListObjectVersions", http.MethodGet, false, "versions", []string{"prefix", "max-keys", "key-marker", "version-id-marker", "encoding-type"}, (*s3Call).listVersions},
@@ -111,7 +112,7 @@ func (c *s3Call) checkHeaders(op string) error {
 	known := []string{
 		"x-amz-content-sha256", "x-amz-date", "x-amz-security-token", "x-amz-user-agent", "x-amz-checksum-mode",
 		"x-amz-checksum-crc32", "x-amz-sdk-checksum-algorithm", "x-amz-trailer", "x-amz-decoded-content-length",
-		"x-amz-server-side-encryption", "x-amz-expected-bucket-owner",
+		"x-amz-server-side-encryption", "x-amz-expected-bucket-owner", "x-amz-tagging",
 	}
 	for name := range c.http.Header {
 		name = strings.ToLower(name)

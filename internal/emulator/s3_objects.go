@@ -5,40 +5,26 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 func (c *s3Call) putObject(w http.ResponseWriter) error {
-	h := c.http.Header
-	keys := map[string][]string{}
-	for _, name := range []string{"If-None-Match", "If-Match", "X-Amz-Server-Side-Encryption"} {
-		if v := h.Get(name); v != "" {
-			keys["s3:"+strings.ToLower(name)] = []string{v}
-		}
+	tags, err := url.ParseQuery(c.http.Header.Get("X-Amz-Tagging"))
+	if err != nil || len(tags) > 10 {
+		return fault("InvalidTag", "The tags %q cannot be read.", c.http.Header.Get("X-Amz-Tagging"))
 	}
-	if err := c.may("s3:PutObject", c.key, keys); err != nil {
+	if err := c.mayPut(tags); err != nil {
 		return err
-	}
-	if h.Get("If-Match") != "" {
-		// The header tells what is there, so S3 asks for permission to read as well.
-		// https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
-		if err := c.may("s3:GetObject", c.key, nil); err != nil {
-			return err
-		}
 	}
 	if err := c.checkBody(); err != nil {
 		return err
 	}
-	v := &objectVersion{
-		key: c.key, body: c.body, contentType: h.Get("Content-Type"), crc32: h.Get("X-Amz-Checksum-Crc32"), meta: map[string]string{},
-	}
-	for name := range h {
-		if meta, ok := strings.CutPrefix(strings.ToLower(name), "x-amz-meta-"); ok {
-			v.meta[meta] = h.Get(name)
-		}
-	}
+	v := c.version(tags)
 	if err := c.write(v); err != nil {
 		return err
 	}
@@ -46,6 +32,55 @@ func (c *s3Call) putObject(w http.ResponseWriter) error {
 	w.Header().Del("Last-Modified")
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// mayPut asks for all that a put with these headers needs.
+func (c *s3Call) mayPut(tags url.Values) error {
+	// Multipart uploads are not modeled: every put creates an object.
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+	keys := map[string][]string{"s3:ObjectCreationOperation": {"true"}}
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		keys["s3:RequestObjectTag/"+name] = []string{tags.Get(name)}
+		keys["s3:RequestObjectTagKeys"] = append(keys["s3:RequestObjectTagKeys"], name)
+	}
+	for _, name := range []string{"If-None-Match", "If-Match", "X-Amz-Server-Side-Encryption"} {
+		if v := c.http.Header.Get(name); v != "" {
+			keys["s3:"+strings.ToLower(name)] = []string{v}
+		}
+	}
+	actions := []string{"s3:PutObject"}
+	if len(tags) > 0 {
+		actions = append(actions, "s3:PutObjectTagging")
+	}
+	if c.http.Header.Get("If-Match") != "" {
+		// The header tells what is there, so S3 asks for permission to read as well.
+		// https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+		actions = append(actions, "s3:GetObject")
+	}
+	for _, action := range actions {
+		if err := c.may(action, c.key, keys); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// version makes a version of what the call carries.
+func (c *s3Call) version(tags url.Values) *objectVersion {
+	h := c.http.Header
+	v := &objectVersion{
+		key: c.key, body: c.body, contentType: h.Get("Content-Type"), crc32: h.Get("X-Amz-Checksum-Crc32"),
+		meta: map[string]string{}, tags: map[string]string{},
+	}
+	for name := range tags {
+		v.tags[name] = tags.Get(name)
+	}
+	for name := range h {
+		if meta, ok := strings.CutPrefix(strings.ToLower(name), "x-amz-meta-"); ok {
+			v.meta[meta] = h.Get(name)
+		}
+	}
+	return v
 }
 
 // checkBody compares the body with the sums sent along.
@@ -140,7 +175,7 @@ func (c *s3Call) getObject(w http.ResponseWriter) error {
 	if id != "" {
 		action, keys = "s3:GetObjectVersion", map[string][]string{"s3:VersionId": {id}}
 	}
-	if err := c.may(action, c.key, keys); err != nil {
+	if err := c.may(action, c.key, c.tagged(keys, id)); err != nil {
 		return err
 	}
 	v, err := c.owner.version(c.bucket, c.key, id)
@@ -160,6 +195,45 @@ func (c *s3Call) getObject(w http.ResponseWriter) error {
 		return nil
 	}
 	return c.send(w, v)
+}
+
+// tagged adds the tags that the object has to keys.
+func (c *s3Call) tagged(keys map[string][]string, id string) map[string][]string {
+	v, err := c.owner.version(c.bucket, c.key, id)
+	if err != nil {
+		return keys
+	}
+	all := maps.Clone(keys)
+	if all == nil {
+		all = map[string][]string{}
+	}
+	for name, value := range v.tags {
+		all["s3:ExistingObjectTag/"+name] = []string{value}
+	}
+	return all
+}
+
+func (c *s3Call) getTagging(w http.ResponseWriter) error {
+	id := c.query.Get("versionId")
+	action := "s3:GetObjectTagging"
+	if id != "" {
+		action = "s3:GetObjectVersionTagging"
+	}
+	if err := c.may(action, c.key, c.tagged(nil, id)); err != nil {
+		return err
+	}
+	v, err := c.owner.version(c.bucket, c.key, id)
+	if err != nil {
+		return c.missing(err)
+	}
+	var out struct {
+		Tags []xmlTag `xml:"TagSet>Tag"`
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.tags)) {
+		out.Tags = append(out.Tags, xmlTag{name, v.tags[name]})
+	}
+	writeXML(w, http.StatusOK, "Tagging", out)
+	return nil
 }
 
 // missing: only who may list the bucket learns that a key is not there.

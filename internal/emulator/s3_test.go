@@ -401,3 +401,27 @@ func TestS3_Anonymous(t *testing.T) {
 	_, err = put(c, "k", "x")
 	wantCode(t, err, "AccessDenied")
 }
+
+// TestS3_Tags: a put with tags takes one permission more, and policies see them.
+func TestS3_Tags(t *testing.T) {
+	const marked = `{"StringNotEquals":{"s3:RequestObjectTag/synops-retention":"private"}}`
+	w := newWorld(t)
+	admin := w.bucket(emulator.Bucket{Name: "store-1", Policy: bucketPolicy("store-1", "Deny", `"*"`, "s3:PutObject", marked)})
+	w.role(dev, "puts", allows("arn:aws:s3:::store-1/*", "s3:PutObject"))
+	w.role(dev, "marks", allows("arn:aws:s3:::store-1/*", "s3:PutObject", "s3:PutObjectTagging"))
+	tag := func(in *s3.PutObjectInput) { in.Tagging = aws.String("synops-retention=private") }
+	marks := s3Of(w.as(dev, "marks"))
+	_, err := put(marks, "k", "x")
+	wantCode(t, err, "AccessDenied")
+	_, err = put(marks, "k", "x", func(in *s3.PutObjectInput) { in.Tagging = aws.String("synops-retention=public") })
+	wantCode(t, err, "AccessDenied")
+	_, err = put(s3Of(w.as(dev, "puts")), "k", "x", tag)
+	wantCode(t, err, "AccessDenied")
+	_, err = put(marks, "k", "x", tag)
+	wantCode(t, err, "")
+	out, err := admin.GetObjectTagging(ctx, &s3.GetObjectTaggingInput{Bucket: aws.String("store-1"), Key: aws.String("k")})
+	w.must(err)
+	if len(out.TagSet) != 1 || *out.TagSet[0].Key != "synops-retention" || *out.TagSet[0].Value != "private" {
+		t.Errorf("tags %+v", out.TagSet)
+	}
+}

@@ -172,7 +172,24 @@ func assumeRole(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.issue(c.cloud, mfa)
+	out, err := a.issue(c.cloud, mfa)
+	if err == nil {
+		c.trail(a)
+	}
+	return out, err
+}
+
+// trail tells the role's account that it was assumed, as CloudTrail does where a
+// trail is on. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html
+func (c *call) trail(a *assumption) {
+	a.account.Events.Emit(Event{
+		Source: "aws.sts", DetailType: "AWS API Call via CloudTrail",
+		Detail: map[string]any{
+			"eventSource": "sts.amazonaws.com", "eventName": "AssumeRole", "awsRegion": a.account.Region,
+			"userIdentity":      map[string]any{"arn": c.caller.ARN, "accountId": c.account.ID},
+			"requestParameters": map[string]any{"roleArn": a.role.ARN, "roleSessionName": a.name},
+		},
+	})
 }
 
 // secondFactor tells whether the caller showed its device's code. A wrong one is

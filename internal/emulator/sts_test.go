@@ -246,3 +246,23 @@ func TestAssumeRole_CrossAccount(t *testing.T) {
 		wantCode(t, err, want)
 	}
 }
+
+// TestAssumeRole_IsTold: a rule on CloudTrail's event sees who became the role.
+func TestAssumeRole_IsTold(t *testing.T) {
+	w := newWorld(t)
+	topic := w.topic("events.amazonaws.com")
+	r, err := w.Account(dev).IAM.CreateRole(emulator.Role{Name: "break-glass", Trust: trust(`"AWS":"arn:aws:iam::`+dev+`:root"`, "sts:AssumeRole", "")})
+	w.must(err)
+	_, err = w.Account(dev).Events.PutRule(emulator.Rule{
+		Name:    "used",
+		Pattern: `{"source":["aws.sts"],"detail":{"eventName":["AssumeRole"],"requestParameters":{"roleArn":["` + r.ARN + `"]}}}`,
+		Targets: []emulator.RuleTarget{{ID: "t", ARN: topic, Paths: map[string]string{"who": "$.detail.userIdentity.arn"}, Template: `"<who>"`}},
+	})
+	w.must(err)
+	_, err = stsOf(w.admin(dev)).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: &r.ARN, RoleSessionName: aws.String("me")})
+	w.must(err)
+	got, _ := w.Account(dev).SNS.Topic(topic)
+	if len(got.Messages) != 1 || got.Messages[0].Body != "arn:aws:iam::"+dev+":user/administrator" {
+		t.Errorf("told %+v", got.Messages)
+	}
+}
