@@ -41,7 +41,7 @@ type stack struct {
 	capabilities []string
 	taken        map[string]bool // exports that it takes
 	role         string          // ARN of the role that it changes with; "" that of who asks
-	tags         []tag
+	tags         []Tag
 	protected    bool
 
 	status, reason            string

@@ -229,10 +229,10 @@ type alarmProperties struct {
 	MetricName         string        `json:",omitempty"`
 	Dimensions         []dimension   `json:",omitempty"`
 	Statistic          string        `json:",omitempty"`
-	Period             number        `json:",omitempty"`
+	Period             Number        `json:",omitempty"`
 	Metrics            []metricQuery `json:",omitempty"`
-	EvaluationPeriods  number        `json:",omitempty"`
-	DatapointsToAlarm  number        `json:",omitempty"`
+	EvaluationPeriods  Number        `json:",omitempty"`
+	DatapointsToAlarm  Number        `json:",omitempty"`
 	ComparisonOperator string        `json:",omitempty"`
 	Threshold          json.Number
 	TreatMissingData   string   `json:",omitempty"`
@@ -246,7 +246,7 @@ type metricQuery struct {
 	Id         string
 	Expression string      `json:",omitempty"`
 	Label      string      `json:",omitempty"`
-	ReturnData *flag       `json:",omitempty"` // absent: true
+	ReturnData *Flag       `json:",omitempty"` // absent: true
 	MetricStat *metricStat `json:",omitempty"`
 }
 
@@ -255,7 +255,7 @@ type metricStat struct {
 		Namespace, MetricName string
 		Dimensions            []dimension `json:",omitempty"`
 	}
-	Period number
+	Period Number
 	Stat   string
 }
 
@@ -331,7 +331,7 @@ func alarmType() *resourceType {
 func readAlarm(a *Account, physical string) (alarmProperties, bool) {
 	w, ok := a.CloudWatch.Alarm(physical)
 	p := alarmProperties{
-		AlarmName: w.Name, AlarmDescription: w.Description, EvaluationPeriods: number(w.Periods), DatapointsToAlarm: number(w.Datapoints),
+		AlarmName: w.Name, AlarmDescription: w.Description, EvaluationPeriods: Number(w.Periods), DatapointsToAlarm: Number(w.Datapoints),
 		ComparisonOperator: w.Comparison, Threshold: json.Number(sprint(w.Threshold)), TreatMissingData: w.Missing,
 		AlarmActions: w.AlarmTopics, OKActions: w.OKTopics,
 	}
@@ -340,8 +340,8 @@ func readAlarm(a *Account, physical string) (alarmProperties, bool) {
 		for _, name := range slices.Sorted(maps.Keys(q.Dimensions)) {
 			list = append(list, dimension{name, q.Dimensions[name]})
 		}
-		p.Namespace, p.MetricName, p.Dimensions, p.Statistic, p.Period = q.Namespace, q.Metric, list, q.Statistic, number(q.Period/time.Second)
-		returns := flag(q.Return)
+		p.Namespace, p.MetricName, p.Dimensions, p.Statistic, p.Period = q.Namespace, q.Metric, list, q.Statistic, Number(q.Period/time.Second)
+		returns := Flag(q.Return)
 		m := metricQuery{Id: q.ID, Expression: q.Expression, ReturnData: &returns}
 		if q.Expression == "" {
 			s := &metricStat{Period: p.Period, Stat: q.Statistic}

@@ -92,7 +92,7 @@ func (st *stack) parametersXML() []parameterXML { return maskedParameters(st.tem
 
 type tagXML struct{ Key, Value string }
 
-func tagsXML(tags []tag) []tagXML {
+func tagsXML(tags []Tag) []tagXML {
 	var out []tagXML
 	for _, t := range tags {
 		out = append(out, tagXML{t.Key, string(t.Value)})

@@ -21,7 +21,7 @@ type changeSet struct {
 	parameters     map[string]string
 	capabilities   []string
 	role           string
-	tags           []tag
+	tags           []Tag
 	created        time.Time
 	status, reason string
 	execution      string
@@ -130,10 +130,10 @@ func (c *call) readChangeSet() (*changeSet, error) {
 	return set, nil
 }
 
-func (c *call) tags() []tag {
-	var out []tag
+func (c *call) tags() []Tag {
+	var out []Tag
 	for i := 1; c.http.Form.Has(fmt.Sprintf("Tags.member.%d.Key", i)); i++ {
-		out = append(out, tag{c.param(fmt.Sprintf("Tags.member.%d.Key", i)), text(c.param(fmt.Sprintf("Tags.member.%d.Value", i)))})
+		out = append(out, Tag{c.param(fmt.Sprintf("Tags.member.%d.Key", i)), Text(c.param(fmt.Sprintf("Tags.member.%d.Value", i)))})
 	}
 	return out
 }

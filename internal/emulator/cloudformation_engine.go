@@ -96,8 +96,8 @@ func pipelineType() *resourceType {
 
 type logGroupProperties struct {
 	LogGroupName    string `json:",omitempty"`
-	RetentionInDays number `json:",omitempty"`
-	Tags            []tag  `json:",omitempty"`
+	RetentionInDays Number `json:",omitempty"`
+	Tags            []Tag  `json:",omitempty"`
 }
 
 func logGroupType() *resourceType {
@@ -129,7 +129,7 @@ func logGroupType() *resourceType {
 		remove: func(a *Account, physical string, _ logGroupProperties) error { return a.Logs.DeleteGroup(physical) },
 		read: func(a *Account, physical string) (logGroupProperties, bool) {
 			g, ok := a.Logs.Group(physical)
-			return logGroupProperties{LogGroupName: g.Name, RetentionInDays: number(g.RetentionDays)}, ok
+			return logGroupProperties{LogGroupName: g.Name, RetentionInDays: Number(g.RetentionDays)}, ok
 		},
 		attr: func(a *Account, physical, name string) (string, bool) {
 			return a.Logs.GroupARN(physical), name == "Arn"
@@ -146,7 +146,7 @@ type metricFilterProperties struct {
 
 type transformedText struct {
 	MetricNamespace, MetricName string
-	MetricValue                 text
+	MetricValue                 Text
 }
 
 // findFilter returns the metric filter of that name and its group: the names that
@@ -200,7 +200,7 @@ func metricFilterType() *resourceType {
 			group, f, ok := findFilter(a, physical)
 			return metricFilterProperties{
 				FilterName: f.Name, LogGroupName: group, FilterPattern: f.Pattern,
-				MetricTransformations: []transformedText{{f.Namespace, f.Metric, text(f.Value)}},
+				MetricTransformations: []transformedText{{f.Namespace, f.Metric, Text(f.Value)}},
 			}, ok
 		},
 		attr: func(*Account, string, string) (string, bool) { return "", false },

@@ -13,10 +13,10 @@ type roleProperties struct {
 	Description              string         `json:",omitempty"`
 	AssumeRolePolicyDocument document       `json:",omitempty"`
 	ManagedPolicyArns        []string       `json:",omitempty"`
-	MaxSessionDuration       number         `json:",omitempty"`
+	MaxSessionDuration       Number         `json:",omitempty"`
 	PermissionsBoundary      string         `json:",omitempty"`
 	Policies                 []inlinePolicy `json:",omitempty"`
-	Tags                     []tag          `json:",omitempty"`
+	Tags                     []Tag          `json:",omitempty"`
 }
 
 type inlinePolicy struct {
@@ -33,7 +33,7 @@ func iamTypes() map[string]*resourceType {
 			attr:   roleAttribute,
 			normal: func(p *roleProperties) {
 				slices.SortFunc(p.Policies, func(a, b inlinePolicy) int { return strings.Compare(a.PolicyName, b.PolicyName) })
-				slices.SortFunc(p.Tags, func(a, b tag) int { return strings.Compare(a.Key, b.Key) })
+				slices.SortFunc(p.Tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
 			},
 		}),
 		"AWS::IAM::ManagedPolicy": managedPolicyType(),
@@ -167,13 +167,13 @@ func readRole(a *Account, physical string) (roleProperties, bool) {
 	}
 	p := roleProperties{
 		RoleName: r.Name, Description: r.Description, ManagedPolicyArns: r.Attached, PermissionsBoundary: r.Boundary,
-		MaxSessionDuration: number(r.MaxSession / time.Second), AssumeRolePolicyDocument: document(r.Trust),
+		MaxSessionDuration: Number(r.MaxSession / time.Second), AssumeRolePolicyDocument: document(r.Trust),
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Inline)) {
 		p.Policies = append(p.Policies, inlinePolicy{name, document(r.Inline[name])})
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.Tags)) {
-		p.Tags = append(p.Tags, tag{key, text(r.Tags[key])})
+		p.Tags = append(p.Tags, Tag{key, Text(r.Tags[key])})
 	}
 	return p, true
 }

@@ -37,7 +37,7 @@ type encryptionRule struct {
 }
 
 type publicBlock struct {
-	BlockPublicAcls, BlockPublicPolicy, IgnorePublicAcls, RestrictPublicBuckets flag
+	BlockPublicAcls, BlockPublicPolicy, IgnorePublicAcls, RestrictPublicBuckets Flag
 }
 
 type ownershipRules struct {
@@ -164,8 +164,8 @@ func readBucket(a *Account, physical string) (bucketProperties, bool) {
 	rule.ServerSideEncryptionByDefault.SSEAlgorithm = b.Encryption
 	p.BucketEncryption = &bucketEncryption{[]encryptionRule{rule}}
 	p.PublicAccessBlockConfiguration = &publicBlock{
-		BlockPublicAcls: flag(b.BlockPublicACLs), BlockPublicPolicy: flag(b.BlockPublicPolicy),
-		IgnorePublicAcls: flag(b.IgnorePublicACLs), RestrictPublicBuckets: flag(b.RestrictPublicBuckets),
+		BlockPublicAcls: Flag(b.BlockPublicACLs), BlockPublicPolicy: Flag(b.BlockPublicPolicy),
+		IgnorePublicAcls: Flag(b.IgnorePublicACLs), RestrictPublicBuckets: Flag(b.RestrictPublicBuckets),
 	}
 	p.OwnershipControls = &ownershipRules{[]struct{ ObjectOwnership string }{{"BucketOwnerEnforced"}}} // of every new bucket
 	if b.Lifecycle != "" {
@@ -219,7 +219,7 @@ func bucketPolicyType() *resourceType {
 type secretProperties struct {
 	Name        string `json:",omitempty"`
 	Description string `json:",omitempty"`
-	Tags        []tag  `json:",omitempty"`
+	Tags        []Tag  `json:",omitempty"`
 }
 
 // secretQuestions asks in the secret's own policy as well.
@@ -270,7 +270,7 @@ func secretType() *resourceType {
 type secretPolicyProperties struct {
 	SecretId          string   `json:",omitempty"`
 	ResourcePolicy    document `json:",omitempty"`
-	BlockPublicPolicy flag     `json:",omitempty"`
+	BlockPublicPolicy Flag     `json:",omitempty"`
 }
 
 func secretPolicyType() *resourceType {

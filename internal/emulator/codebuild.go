@@ -67,13 +67,13 @@ type Project struct {
 	VpcConfig              *ProjectVPC   `json:",omitempty"`
 	LogsConfig             *ProjectLogs  `json:",omitempty"`
 	Cache                  *ProjectCache `json:",omitempty"`
-	TimeoutInMinutes       number        `json:",omitempty"` // 0 when put: 60
-	QueuedTimeoutInMinutes number        `json:",omitempty"` // 0 when put: 480
-	ConcurrentBuildLimit   number        `json:",omitempty"` // 0: none
-	AutoRetryLimit         number
+	TimeoutInMinutes       Number        `json:",omitempty"` // 0 when put: 60
+	QueuedTimeoutInMinutes Number        `json:",omitempty"` // 0 when put: 480
+	ConcurrentBuildLimit   Number        `json:",omitempty"` // 0: none
+	AutoRetryLimit         Number
 	EncryptionKey          string `json:",omitempty"`
 	Visibility             string `json:",omitempty"`
-	Tags                   []tag  `json:",omitempty"`
+	Tags                   []Tag  `json:",omitempty"`
 
 	// Created and Updated are no properties.
 	Created, Updated time.Time `json:"-"`
@@ -92,14 +92,14 @@ type ProjectArtifacts struct{ Type string }
 type ProjectEnvironment struct {
 	Type, Image, ComputeType string
 	ImagePullCredentialsType string `json:",omitempty"`
-	PrivilegedMode           flag
+	PrivilegedMode           Flag
 	EnvironmentVariables     []BuildVariable `json:",omitempty"`
 }
 
 // A BuildVariable is an environment variable of a build.
 type BuildVariable struct {
 	Name  string
-	Value text
+	Value Text
 	Type  string `json:",omitempty"` // "" means PLAINTEXT
 }
 
@@ -301,6 +301,6 @@ func (s *CodeBuild) ofProject(name string) []*build {
 			out = append(out, b)
 		}
 	}
-	slices.SortFunc(out, func(a, b *build) int { return b.number - a.number })
+	slices.SortFunc(out, func(a, b *build) int { return b.serial - a.serial })
 	return out
 }

@@ -225,7 +225,7 @@ func (b *build) json() *buildJSON {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := &buildJSON{
-		ID: b.id, ARN: b.arn, Number: b.number, Start: epoch(b.started), Phase: b.phaseNow(), Status: b.status,
+		ID: b.id, ARN: b.arn, Number: b.serial, Start: epoch(b.started), Phase: b.phaseNow(), Status: b.status,
 		SourceVersion: "arn:aws:s3:::" + b.source.bucket + "/" + b.source.key, Project: b.project.Name,
 		Source:    map[string]any{"type": "CODEPIPELINE", "buildspec": b.project.Source.BuildSpec},
 		Artifacts: map[string]any{"location": ""}, Cache: map[string]any{"type": "NO_CACHE"},

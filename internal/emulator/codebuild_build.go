@@ -29,7 +29,7 @@ type build struct {
 	service   *CodeBuild
 	id, arn   string // ID is PROJECT:UUID
 	uuid      string
-	number    int
+	serial    int
 	project   Project // as it was when the build started
 	initiator string
 	variables []BuildVariable
@@ -99,7 +99,7 @@ func (s *CodeBuild) start(in buildStart) (*build, error) {
 	}
 	s.started[p.Name]++
 	b := &build{
-		service: s, uuid: requestID(), number: s.started[p.Name], project: *p, initiator: in.initiator,
+		service: s, uuid: requestID(), serial: s.started[p.Name], project: *p, initiator: in.initiator,
 		source: in.source, spec: spec, behaves: s.behavior(p.Name), token: requestID(), started: s.account.cloud.now(),
 		status: buildInProgress, done: make(chan struct{}),
 	}
@@ -154,7 +154,7 @@ func (b *build) run(ctx context.Context) {
 	b.finish(err)
 }
 
-func (b *build) minutes(n number) time.Duration {
+func (b *build) minutes(n Number) time.Duration {
 	minute := b.behaves.Minute
 	if minute == 0 {
 		minute = time.Minute
@@ -326,7 +326,7 @@ func (b *build) announce() {
 		"build-status": b.status, "project-name": b.project.Name, "build-id": b.arn,
 		"current-phase": b.phaseNow(), "current-phase-context": "[: ]", "version": "1",
 		"additional-information": map[string]any{
-			"initiator": b.initiator, "build-number": b.number, "build-complete": b.status != buildInProgress,
+			"initiator": b.initiator, "build-number": b.serial, "build-complete": b.status != buildInProgress,
 			"timeout-in-minutes": int(b.project.TimeoutInMinutes), "build-start-time": b.started.Format("Jan 2, 2006 3:04:05 PM"),
 			"logs": map[string]any{"group-name": b.project.logGroup(), "stream-name": b.project.logStream(b.uuid)},
 		},

@@ -25,7 +25,7 @@ func (b *build) environment() []string {
 	env := []string{
 		"PATH=" + searchPath, "HOME=" + filepath.Join(b.dir(), "home"), "TMPDIR=" + filepath.Join(b.dir(), "tmp"),
 		"AWS_REGION=" + a.Region, "AWS_DEFAULT_REGION=" + a.Region,
-		"CODEBUILD_BUILD_ARN=" + b.arn, "CODEBUILD_BUILD_ID=" + b.id, "CODEBUILD_BUILD_NUMBER=" + fmt.Sprint(b.number),
+		"CODEBUILD_BUILD_ARN=" + b.arn, "CODEBUILD_BUILD_ID=" + b.id, "CODEBUILD_BUILD_NUMBER=" + fmt.Sprint(b.serial),
 		"CODEBUILD_BUILD_IMAGE=" + b.project.Environment.Image,
 		"CODEBUILD_INITIATOR=" + b.initiator, "CODEBUILD_LOG_PATH=" + b.project.logStream(b.uuid),
 		"CODEBUILD_PROJECT_ARN=" + b.service.projectARN(b.project.Name), "CODEBUILD_START_TIME=" + fmt.Sprint(b.started.UnixMilli()),
@@ -54,7 +54,7 @@ func (b *build) commands(ctx context.Context, shown string, p specPhase) error {
 			err = after
 		}
 	}
-	if len(p.commands) > 0 && ctx.Err() == nil {
+	if len(p.commands) > 0 && ctx.Err() == nil && !errors.Is(err, errBuildStopped) {
 		b.log("Phase complete: %s State: %s", shown, statusOf(err))
 	}
 	return err
@@ -62,6 +62,12 @@ func (b *build) commands(ctx context.Context, shown string, p specPhase) error {
 
 func (b *build) sequence(ctx context.Context, commands []string) error {
 	for _, command := range commands {
+		b.mu.Lock()
+		stopping := b.stopping
+		b.mu.Unlock()
+		if stopping {
+			return errBuildStopped
+		}
 		if err := b.command(ctx, command); err != nil {
 			return err
 		}

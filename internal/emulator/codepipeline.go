@@ -48,11 +48,11 @@ type Pipeline struct {
 	RoleArn                  string
 	PipelineType             string             `json:",omitempty"`
 	ExecutionMode            string             `json:",omitempty"`
-	RestartExecutionOnUpdate flag               `json:",omitempty"`
+	RestartExecutionOnUpdate Flag               `json:",omitempty"`
 	Variables                []PipelineVariable `json:",omitempty"`
 	ArtifactStore            ArtifactStore
 	Stages                   []Stage
-	Tags                     []tag `json:",omitempty"`
+	Tags                     []Tag `json:",omitempty"`
 
 	// Version, Created and Updated are no properties.
 	Version          int       `json:"-"`
@@ -82,23 +82,24 @@ type Stage struct {
 type PipelineAction struct {
 	Name             string
 	ActionTypeId     ActionType
-	Configuration    map[string]text
-	InputArtifacts   []artifactName `json:",omitempty"`
-	OutputArtifacts  []artifactName `json:",omitempty"`
-	RunOrder         number         `json:",omitempty"` // 0 when put: 1
+	Configuration    map[string]Text
+	InputArtifacts   []ArtifactName `json:",omitempty"`
+	OutputArtifacts  []ArtifactName `json:",omitempty"`
+	RunOrder         Number         `json:",omitempty"` // 0 when put: 1
 	Namespace        string         `json:",omitempty"`
 	Region           string         `json:",omitempty"`
 	RoleArn          string         `json:",omitempty"`
-	TimeoutInMinutes number         `json:",omitempty"`
+	TimeoutInMinutes Number         `json:",omitempty"`
 }
 
 // An ActionType says what an action does.
 type ActionType struct {
 	Category, Owner, Provider string
-	Version                   text
+	Version                   Text
 }
 
-type artifactName struct{ Name string }
+// An ArtifactName names an artifact that an action takes or makes.
+type ArtifactName struct{ Name string }
 
 type pipelineState struct {
 	Pipeline

@@ -145,7 +145,7 @@ func buildVariables(value string) ([]BuildVariable, error) {
 	}
 	var out []BuildVariable
 	for _, v := range vars {
-		out = append(out, BuildVariable{v.Name, text(v.Value), v.Type})
+		out = append(out, BuildVariable{v.Name, Text(v.Value), v.Type})
 	}
 	return out, nil
 }

@@ -239,7 +239,7 @@ type actionJSON struct {
 	Name          string          `json:"name"`
 	Type          actionTypeJSON  `json:"actionTypeId"`
 	RunOrder      int             `json:"runOrder"`
-	Configuration map[string]text `json:"configuration"`
+	Configuration map[string]Text `json:"configuration"`
 	Inputs        []artifactRef   `json:"inputArtifacts"`
 	Outputs       []artifactRef   `json:"outputArtifacts"`
 	Namespace     string          `json:"namespace,omitempty"`
@@ -260,7 +260,7 @@ func (t ActionType) json() actionTypeJSON {
 	return actionTypeJSON{t.Category, t.Owner, t.Provider, string(t.Version)}
 }
 
-func refs(names []artifactName) []artifactRef {
+func refs(names []ArtifactName) []artifactRef {
 	out := []artifactRef{}
 	for _, n := range names {
 		out = append(out, artifactRef(n))

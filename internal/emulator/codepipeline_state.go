@@ -133,7 +133,7 @@ type actionDetail struct {
 
 type actionInput struct {
 	Type          actionTypeJSON    `json:"actionTypeId"`
-	Configuration map[string]text   `json:"configuration"`
+	Configuration map[string]Text   `json:"configuration"`
 	Resolved      map[string]string `json:"resolvedConfiguration"`
 	Inputs        []artifactRef     `json:"inputArtifacts"`
 	Namespace     string            `json:"namespace,omitempty"`

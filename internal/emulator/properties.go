@@ -12,24 +12,24 @@ import (
 // fields have the names of the properties. CloudFormation takes "true" for true and
 // "480" for 480, as parameters are texts; so do these types.
 
-// A number is a whole number.
-type number int
+// A Number is a whole number.
+type Number int
 
 // UnmarshalJSON takes the number or its text.
-func (n *number) UnmarshalJSON(b []byte) error {
+func (n *Number) UnmarshalJSON(b []byte) error {
 	v, err := strconv.Atoi(strings.Trim(string(b), `"`))
 	if err != nil {
 		return fmt.Errorf("%s is not a whole number", b)
 	}
-	*n = number(v)
+	*n = Number(v)
 	return nil
 }
 
-// A flag is true or false.
-type flag bool
+// A Flag is true or false.
+type Flag bool
 
 // UnmarshalJSON takes the truth value or its text.
-func (f *flag) UnmarshalJSON(b []byte) error {
+func (f *Flag) UnmarshalJSON(b []byte) error {
 	v := strings.Trim(string(b), `"`)
 	if v != "true" && v != "false" {
 		return fmt.Errorf("%s is neither true nor false", b)
@@ -38,18 +38,18 @@ func (f *flag) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// A text may be written as a number or truth value.
-type text string
+// A Text may be written as a number or truth value.
+type Text string
 
 // UnmarshalJSON takes any plain value for its text.
-func (t *text) UnmarshalJSON(b []byte) error {
+func (t *Text) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && b[0] == '"' {
 		return json.Unmarshal(b, (*string)(t))
 	}
 	if len(b) > 0 && (b[0] == '{' || b[0] == '[') {
 		return fmt.Errorf("%s is not a text", b)
 	}
-	*t = text(b)
+	*t = Text(b)
 	return nil
 }
 
@@ -79,10 +79,10 @@ func (d document) MarshalJSON() ([]byte, error) {
 	return []byte(d), nil
 }
 
-// A tag is one as templates write it.
-type tag struct {
+// A Tag is one as templates write it.
+type Tag struct {
 	Key   string
-	Value text
+	Value Text
 }
 
 // decodeProperties reads a resource's properties strictly: one that the struct does
