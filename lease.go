@@ -48,9 +48,11 @@ type Engine interface {
 	// Stop ends the execution without grace and returns once it is Gone.
 	Stop(ctx context.Context, exec Execution, attempt *Attempt) error
 	// Log returns what attempt n of the run has printed from cursor on ("" is the
-	// start), and the cursor to go on from. It returns at once; no text means
-	// nothing new. A log that does not exist yet is empty.
-	Log(ctx context.Context, run RunRef, n int, cursor string) (text []byte, next string, err error)
+	// start), and the cursor to go on from. No text means nothing new. A log that
+	// does not exist yet is empty. While the attempt goes on, it returns at once, and
+	// an engine may look less often than it is asked. Once it has ended, the engine
+	// waits for what is on its way: no text then means that there is no more.
+	Log(ctx context.Context, run RunRef, n int, cursor string, ended bool) (text []byte, next string, err error)
 	// Poll is how long a follower waits between looks at the store and the log.
 	Poll() time.Duration
 }

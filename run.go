@@ -109,6 +109,8 @@ func ConfirmDigest(answer string) Digest {
 type Execution struct {
 	Engine string `json:"engine"`
 	ID     string `json:"id"`
+	// At is when the engine was asked for it, zero where it does not tell.
+	At time.Time `json:"at,omitzero"`
 }
 
 // An Attempt is one worker's claim to be attempt N of a run.
@@ -140,6 +142,13 @@ type Heartbeat struct {
 	Phase    string    `json:"phase"`
 	Progress Progress  `json:"progress"`
 }
+
+// What a worker in a build prints among its log for whoever counts lines, not for
+// people: LineBeat about once a minute, LineEnded as its last when it ends orderly.
+const (
+	LineBeat  = "synops-heartbeat running"
+	LineEnded = "synops-heartbeat ended"
+)
 
 // LostAfter is the age of the last heartbeat from which a run reads as lost.
 const LostAfter = 2 * time.Minute

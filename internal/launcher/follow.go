@@ -27,10 +27,18 @@ type Follow struct {
 	Attempt  func(n int, lost bool)   // called before an attempt's first line; may be nil
 }
 
+// How long between questions to the engine and between heartbeats, at least; and in
+// rounds of an engine that is asked seldom, since each is several calls there.
 const (
-	lookEvery     = 500 * time.Millisecond // between questions to the engine, at least
-	goneFor       = time.Second
-	progressEvery = 500 * time.Millisecond
+	lookEvery      = 500 * time.Millisecond
+	lookRounds     = 7
+	progressEvery  = 500 * time.Millisecond
+	progressRounds = 5
+
+	goneFor = time.Second
+	// bearable is how long store and engine may be out of reach: a follower of hours
+	// meets throttling and lines that drop.
+	bearable = 5 * time.Minute
 )
 
 // A follower remembers what was printed.
@@ -44,6 +52,7 @@ type follower struct {
 	beat   time.Time
 	state  ops.Liveness
 	gone   time.Time // when the worker was first seen gone without a result
+	cut    time.Time // since when store or engine do not answer; zero: they do
 }
 
 // Follow prints a run's log, attempt after attempt, and returns its result once
@@ -61,19 +70,10 @@ func (l *Launcher) follower(ref ops.RunRef, f Follow) *follower {
 func (fw *follower) follow(ctx context.Context) (*ops.Result, error) {
 	poll := time.NewTicker(fw.l.Engine.Poll())
 	defer poll.Stop()
-	fw.gone = time.Time{}
+	fw.gone, fw.cut = time.Time{}, time.Time{}
 	for {
-		// The result is read before the log: what the log says after it is not news.
-		r, err := fw.l.Documents.Result(ctx, fw.ref, fw.n)
-		if err != nil {
-			return nil, fmt.Errorf("reading the result: %w", err)
-		}
-		if err := fw.print(ctx); err != nil {
-			return nil, err
-		}
-		fw.progress(ctx)
-		done, err := fw.turn(ctx, r)
-		if done || err != nil {
+		r, done, err := fw.round(ctx)
+		if err = fw.bear(ctx, err); done || err != nil {
 			return r, err
 		}
 		if until := fw.f.Until; !until.IsZero() && !time.Now().Before(until) {
@@ -87,10 +87,48 @@ func (fw *follower) follow(ctx context.Context) (*ops.Result, error) {
 	}
 }
 
-// print copies what is new in the log.
-func (fw *follower) print(ctx context.Context) error {
+// round looks once at everything.
+func (fw *follower) round(ctx context.Context) (r *ops.Result, done bool, err error) {
+	// The result is read before the log: what the log says after it is not news.
+	if r, err = fw.l.Documents.Result(ctx, fw.ref, fw.n); err != nil {
+		return nil, false, fmt.Errorf("reading the result: %w", err)
+	}
+	if err := fw.print(ctx, r != nil); err != nil {
+		return nil, false, err
+	}
+	fw.progress(ctx)
+	if done, err = fw.turn(ctx, r); err != nil {
+		return nil, false, err
+	}
+	return r, done, nil
+}
+
+// bear lets a while pass in which store or engine do not answer.
+func (fw *follower) bear(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		fw.cut = time.Time{}
+		return nil
+	case ctx.Err() != nil || ops.CodeOf(err) != ops.Unavailable:
+		return err
+	case fw.cut.IsZero():
+		fw.cut = time.Now()
+	}
+	if time.Since(fw.cut) < bearable {
+		return nil
+	}
+	return err
+}
+
+// every is a time between two questions: least, or so many rounds if that is more.
+func (fw *follower) every(least time.Duration, rounds int) time.Duration {
+	return max(least, time.Duration(rounds)*fw.l.Engine.Poll())
+}
+
+// print copies what is new in the log; all of it once the attempt has ended.
+func (fw *follower) print(ctx context.Context, ended bool) error {
 	for {
-		text, next, err := fw.l.Engine.Log(ctx, fw.ref, fw.n, fw.cursor)
+		text, next, err := fw.l.Engine.Log(ctx, fw.ref, fw.n, fw.cursor, ended)
 		if err != nil {
 			return fmt.Errorf("reading the log: %w", err)
 		}
@@ -108,7 +146,7 @@ func (fw *follower) print(ctx context.Context) error {
 }
 
 func (fw *follower) progress(ctx context.Context) {
-	if fw.f.Progress == nil || time.Since(fw.beat) < progressEvery {
+	if fw.f.Progress == nil || time.Since(fw.beat) < fw.every(progressEvery, progressRounds) {
 		return
 	}
 	fw.beat = time.Now()
@@ -120,7 +158,7 @@ func (fw *follower) progress(ctx context.Context) {
 // turn tells whether following is over, and goes on to the next attempt when there
 // is one. r is the followed attempt's result, nil while it has none.
 func (fw *follower) turn(ctx context.Context, r *ops.Result) (done bool, err error) {
-	if r == nil && time.Since(fw.looked) < lookEvery {
+	if r == nil && time.Since(fw.looked) < fw.every(lookEvery, lookRounds) {
 		return false, nil
 	}
 	fw.looked = time.Now()
@@ -156,7 +194,7 @@ func (fw *follower) next(ctx context.Context, r *ops.Result) (bool, error) {
 			return false, nil
 		}
 	}
-	if err := fw.print(ctx); err != nil {
+	if err := fw.print(ctx, true); err != nil {
 		return false, err
 	}
 	fw.n++
@@ -198,7 +236,7 @@ func (fw *follower) alive(ctx context.Context) error {
 	if r, err := fw.l.Documents.Result(ctx, fw.ref, fw.n); err != nil || r != nil {
 		return err
 	}
-	if err := fw.print(ctx); err != nil {
+	if err := fw.print(ctx, true); err != nil {
 		return err
 	}
 	return ErrLost

@@ -78,10 +78,16 @@ func (l *Launcher) Launch(ctx context.Context, key string, req *ops.Request, ans
 		return ref, false, &ops.Refusal{Guard: "claim", Code: ops.Conflict,
 			Reason: fmt.Sprintf("this job already asked for something else: %s.", claim.Run), Remedy: "Start a new workflow run for another request."}
 	}
-	if err := l.Documents.CreateStart(ctx, answers.start(ops.StartRun, 1, ref, digest)); err != nil && ops.CodeOf(err) != ops.Conflict {
-		return ref, false, fmt.Errorf("writing the start: %w", err)
+	start := answers.start(ops.StartRun, 1, ref, digest)
+	err = l.Documents.CreateStart(ctx, start)
+	switch {
+	case err == nil:
+		err = l.beginNow(ctx, start) // nobody can have before
+	case ops.CodeOf(err) == ops.Conflict:
+		_, err = l.begin(ctx, ref)
+	default:
+		err = fmt.Errorf("writing the start: %w", err)
 	}
-	_, err = l.begin(ctx, ref)
 	return ref, !created, err
 }
 
@@ -111,14 +117,23 @@ func (l *Launcher) begin(ctx context.Context, ref ops.RunRef) (began bool, err e
 	if alive, err := l.earlier(ctx, v); alive || err != nil {
 		return false, err
 	}
-	exec, err := l.Engine.Start(ctx, start)
-	if err != nil {
-		return false, fmt.Errorf("starting attempt %d of %s: %w", start.N, ref.Run, err)
-	}
-	if err := l.Documents.CreateExecution(ctx, ref, start.N, exec); err != nil && ops.CodeOf(err) != ops.Conflict {
-		return false, fmt.Errorf("recording the execution: %w", err)
+	if err := l.beginNow(ctx, start); err != nil {
+		return false, err
 	}
 	return true, nil
+}
+
+// beginNow has the engine begin an attempt and records what it began.
+func (l *Launcher) beginNow(ctx context.Context, start ops.Start) error {
+	exec, err := l.Engine.Start(ctx, start)
+	if err != nil {
+		return fmt.Errorf("starting attempt %d of %s: %w", start.N, start.Run, err)
+	}
+	ref := ops.RunRef{Lane: start.Lane, Run: start.Run}
+	if err := l.Documents.CreateExecution(ctx, ref, start.N, exec); err != nil && ops.CodeOf(err) != ops.Conflict {
+		return fmt.Errorf("recording the execution: %w", err)
+	}
+	return nil
 }
 
 // earlier tells whether the attempt before the newest start may still act. It was

@@ -109,7 +109,7 @@ func (e *engine) Stop(_ context.Context, x ops.Execution, a *ops.Attempt) error 
 	return nil
 }
 
-func (e *engine) Log(_ context.Context, _ ops.RunRef, _ int, cursor string) ([]byte, string, error) {
+func (e *engine) Log(_ context.Context, _ ops.RunRef, _ int, cursor string, _ bool) ([]byte, string, error) {
 	return nil, cursor, nil
 }
 

@@ -46,16 +46,20 @@ func (l *Launcher) Settle(ctx context.Context, ref ops.RunRef, answers Answers, 
 // It is false when there is nothing to start, or somebody else starts it.
 func (l *Launcher) again(ctx context.Context, v *View, kind ops.StartKind, answers Answers, force bool) (bool, error) {
 	if v.State() != ops.StateEnded && v.Live != ops.Gone {
+		if kind == ops.StartResume && v.fresh() {
+			return false, nil // somebody else has just started it: attach, forced or not
+		}
 		stopped, err := l.stop(ctx, v, force)
 		if !stopped || err != nil {
 			return false, err
 		}
-		if v, err = l.afterStop(ctx, v); err != nil || v.State() == ops.StateEnded && v.Result.Outcome.Final() {
-			return false, err
+		was := v.newest().N
+		if v, err = l.afterStop(ctx, v); err != nil || v.State() == ops.StateEnded && v.Result.Outcome.Final() || v.newest().N > was {
+			return false, err // it ended the run, or somebody else went on with it
 		}
 	}
-	if kind == ops.StartResume && v.State() == ops.StateQueued && v.Cancel == nil {
-		return l.begin(ctx, v.RunRef) // never begun: the same attempt begins now
+	if kind == ops.StartResume && v.State() == ops.StateQueued && v.Cancel == nil && v.exec.ID == "" {
+		return l.begin(ctx, v.RunRef) // its launcher died first: the same attempt begins now
 	}
 	err := l.Documents.CreateStart(ctx, v.next(kind, answers))
 	if err != nil && ops.CodeOf(err) != ops.Conflict {
@@ -78,6 +82,11 @@ func (v *View) next(kind ops.StartKind, answers Answers) ops.Start {
 		start.PlanDigest, start.Approved = was.PlanDigest, was.Approved
 	}
 	return start
+}
+
+// fresh tells whether the newest attempt was started just now and is on its way.
+func (v *View) fresh() bool {
+	return v.State() == ops.StateQueued && time.Since(v.newest().At) < ops.LostAfter
 }
 
 // stop kills the worker when that is asked for. stopped is false when it runs and

@@ -115,7 +115,7 @@ func (t *trial) liveness() {
 // log: a cursor goes on where it left, in any number of readings.
 func (t *trial) log() {
 	ref := t.launch(scriptEnd)
-	none, cursor, err := t.s.Engine.Log(t.ctx, ref, 7, "")
+	none, cursor, err := t.s.Engine.Log(t.ctx, ref, 7, "", false)
 	if err != nil || len(none) > 0 {
 		t.Errorf("the log of an attempt that is not there: %q, %v", none, err)
 	}
@@ -124,9 +124,9 @@ func (t *trial) log() {
 	var text []byte
 	cursor = ""
 	for {
-		part, next, err := t.s.Engine.Log(t.ctx, ref, 1, cursor)
+		part, next, err := t.s.Engine.Log(t.ctx, ref, 1, cursor, true)
 		t.ok(err)
-		again, _, err := t.s.Engine.Log(t.ctx, ref, 1, cursor)
+		again, _, err := t.s.Engine.Log(t.ctx, ref, 1, cursor, true)
 		t.ok(err)
 		if !bytes.HasPrefix(again, part) {
 			t.Fatalf("the same cursor gave %q, then %q", part, again)
@@ -137,7 +137,7 @@ func (t *trial) log() {
 		}
 	}
 	t.says(string(text), 1)
-	if _, _, err := t.s.Engine.Log(t.ctx, ref, 1, "no cursor"); err == nil {
+	if _, _, err := t.s.Engine.Log(t.ctx, ref, 1, "no cursor", false); err == nil {
 		t.Error("a cursor that is none is taken")
 	}
 }
@@ -203,20 +203,24 @@ func (t *trial) lost() {
 	t.says(t.ends(ref, 2, ops.Succeeded), 1, 2)
 }
 
-// neverBegun: a worker that went before it claimed its attempt leaves that attempt
-// to be begun again.
+// neverBegun: a worker that went before it claimed its attempt is told of, and the
+// next attempt goes on.
 func (t *trial) neverBegun() {
-	ref := t.launch(scriptAbsent)
+	ref := t.launch(scriptAbsent + " " + scriptEnd)
 	if _, _, err := t.follow(ref); !errors.Is(err, launcher.ErrLost) {
 		t.Fatalf("following a run that was never begun: %v", err)
 	}
 	resumed, err := t.l.Resume(t.ctx, ref, by, false)
 	t.ok(err)
-	starts, err := t.s.Documents.Starts(t.ctx, ref)
-	t.ok(err)
-	if !resumed || len(starts) != 1 {
-		t.Errorf("resumed %v with %d starts: it was the same attempt", resumed, len(starts))
+	if !resumed {
+		t.Error("resume attached to nobody")
 	}
+	r, text, err := t.follow(ref)
+	t.ok(err)
+	if r.Outcome != ops.Succeeded || r.Attempt != 2 {
+		t.Errorf("ended %s in attempt %d", r.Outcome, r.Attempt)
+	}
+	t.says(text, 2)
 }
 
 // resumeProof: beside a living worker nothing is started; forced, it is stopped

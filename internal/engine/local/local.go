@@ -198,8 +198,9 @@ func kill(pid int) error {
 // logChunk bounds one reading of a log.
 const logChunk = 256 << 10
 
-// Log reads the attempt's log file from the cursor, a byte offset, on.
-func (e *Engine) Log(_ context.Context, ref ops.RunRef, n int, cursor string) ([]byte, string, error) {
+// Log reads the attempt's log file from the cursor, a byte offset, on. What was
+// printed is in the file: nothing is ever on its way.
+func (e *Engine) Log(_ context.Context, ref ops.RunRef, n int, cursor string, _ bool) ([]byte, string, error) {
 	offset := int64(0)
 	if cursor != "" {
 		var err error
