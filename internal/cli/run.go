@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/worker"
 )
 
 func (a *app) planCommand() *cobra.Command {
@@ -262,13 +264,46 @@ func (a *app) follow(ctx context.Context, l *launcher.Launcher, ref ops.RunRef, 
 	}
 	r, err := l.Follow(ctx, ref, how)
 	bar.clear()
-	if err == nil && r.Outcome == ops.RunRefused && r.Next == "" && f.anew != "" {
-		r.Next = "Once that is put right: " + f.anew
-		if strings.Contains(r.Message, `guard "challenge"`) {
-			r.Next += " --confirm ANSWER"
-		}
+	if err == nil && r.Outcome == ops.RunRefused {
+		a.askAnew(ctx, ref, r, f.anew)
 	}
 	return a.ended(ref, r, err)
+}
+
+// askAnew completes what to do after a refusal: the command that asks again; anew
+// is "" where it is not at hand.
+func (a *app) askAnew(ctx context.Context, ref ops.RunRef, r *ops.Result, anew string) {
+	confirm := a.confirmation(ctx, ref, r)
+	switch {
+	case confirm != "" && anew == "":
+		r.Next = "If the plan is what you mean, ask anew with " + confirm
+	case confirm != "":
+		r.Next = "If the plan is what you mean: " + anew + " " + confirm
+	case anew != "" && r.Next == "":
+		r.Next = "Once that is put right: " + anew
+	case anew != "":
+		r.Next += " Then: " + anew
+	}
+	if confirm != "" {
+		r.Message = strings.TrimSuffix(r.Message, ".") + ": " + confirm
+	}
+}
+
+// confirmation is the flag that a run lacked which its challenge refused. The plan
+// alone tells the answer: it may be a person's name.
+func (a *app) confirmation(ctx context.Context, ref ops.RunRef, r *ops.Result) string {
+	if !strings.Contains(r.Message, strconv.Quote(worker.GuardChallenge)) {
+		return ""
+	}
+	st, err := a.open(ctx)
+	if err != nil {
+		return ""
+	}
+	plan, err := st.Plan(ctx, ref)
+	if err != nil || plan == nil || plan.Challenge == "" {
+		return ""
+	}
+	return "--confirm " + ops.ShellQuote(plan.Challenge)
 }
 
 // ended reports how following a run ended.

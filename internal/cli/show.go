@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -25,14 +26,17 @@ func (a *app) showCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(v)
+			return a.show(cmd.Context(), v)
 		},
 	}
 }
 
 // show prints a run's state; of one that ended, its result.
-func (a *app) show(v *launcher.View) error {
+func (a *app) show(ctx context.Context, v *launcher.View) error {
 	if v.State() == ops.StateEnded {
+		if v.Result.Outcome == ops.RunRefused {
+			a.askAnew(ctx, v.RunRef, v.Result, "")
+		}
 		return a.print(v.Result, func(w io.Writer) error { return report.Status(w, v.RunStatus, false, a.style()) })
 	}
 	doc := struct {

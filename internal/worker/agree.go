@@ -32,10 +32,12 @@ func (a *attempt) agree(ctx context.Context) ([]ops.Effect, error) {
 		return nil, err
 	}
 	a.plan = plan.Masked(a.order.task.Personal)
-	if err := a.approve(plan); err != nil {
+	// The plan is kept also when it is refused: it alone holds the challenge's
+	// answer, which may be a person's name and is in no other document.
+	if err := a.keepPlan(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.keepPlan(ctx); err != nil {
+	if err := a.approve(plan); err != nil {
 		return nil, err
 	}
 	a.journal.plan(plan.Digest)
@@ -93,13 +95,15 @@ func (a *attempt) approve(plan *ops.Plan) error {
 	if plan.Challenge == "" || a.start.Confirm == ops.ConfirmDigest(plan.Challenge) {
 		return nil
 	}
-	verb := "needs"
+	reason := "needs --confirm with the answer that its plan asks for."
 	if a.start.Confirm != "" {
-		verb = "was given another answer than it needs:"
+		reason = "was given another answer with --confirm than its plan asks for."
 	}
-	return &ops.Refusal{Guard: "challenge", Reason: fmt.Sprintf("%s %s --confirm %s", a.order.task.Name, verb, ops.ShellQuote(plan.Challenge)) + ".",
-		Remedy: "Check that the plan is what you mean, then give exactly this answer."}
+	return &ops.Refusal{Guard: GuardChallenge, Reason: string(a.order.task.Name) + " " + reason, Remedy: "Check that the plan is what you mean, then give exactly the answer it asks for."}
 }
+
+// GuardChallenge names the guard that asks for the answer to a plan's challenge.
+const GuardChallenge = "challenge"
 
 // asAgreed refuses an effect that a later attempt planned otherwise than the plan
 // says: what was agreed to is not what it would do. Personal fields are masked in

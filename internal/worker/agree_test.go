@@ -43,13 +43,22 @@ func TestBoundPlan(t *testing.T) {
 		}
 		contains(t, "message", res.Message, `guard "plan"`, "lamp/l00002: on was false and is true.", string(p.Digest))
 		equal(t, "calls", r.allCalls(), 0)
-		r.nothingPlanned()
 	})
 	bubble(t, "another, and the approved one is not at hand", func(t *testing.T) {
 		r := newRig(t, 1)
 		r.start = func(s *ops.Start) { s.PlanDigest = ops.DigestOf(nil) }
 		contains(t, "message", r.refused("plan").Message, "not at hand")
 	})
+}
+
+// storedPlan is the run's plan document.
+func (r *rig) storedPlan() *ops.Plan {
+	r.Helper()
+	p, err := r.store.Plan(context.Background(), r.ref)
+	if err != nil || p == nil {
+		r.Fatalf("the plan is not there: %v", err)
+	}
+	return p
 }
 
 func TestChallenge(t *testing.T) {
@@ -60,8 +69,8 @@ func TestChallenge(t *testing.T) {
 		says         string
 	}{
 		{"right", "2 lamps", false, ops.Succeeded, "Done."},
-		{"missing", "", false, ops.RunRefused, "light-lamps needs --confirm '2 lamps'."},
-		{"wrong", "yes", false, ops.RunRefused, "light-lamps was given another answer than it needs: --confirm '2 lamps'."},
+		{"missing", "", false, ops.RunRefused, "light-lamps needs --confirm with the answer that its plan asks for."},
+		{"wrong", "yes", false, ops.RunRefused, "light-lamps was given another answer with --confirm than its plan asks for."},
 		{"not asked when there is nothing to do", "", true, ops.Succeeded, "Nothing to do"},
 	} {
 		bubble(t, c.name, func(t *testing.T) {
@@ -81,7 +90,10 @@ func TestChallenge(t *testing.T) {
 			contains(t, "message", res.Message, c.says)
 			if c.want == ops.RunRefused {
 				equal(t, "calls", r.allCalls(), 0)
-				r.nothingPlanned()
+				equal(t, "answer in the plan", r.storedPlan().Challenge, "2 lamps")
+				if strings.Contains(r.docs.text("plan.json"), "2 lamps") {
+					t.Error("another document than the plan holds the answer")
+				}
 			}
 		})
 	}
@@ -94,7 +106,8 @@ func TestChallengeOfThePlan(t *testing.T) {
 		r.alter = func(p *ops.Procedure) {
 			p.Challenge = func(ops.Values, []ops.Effect, int) string { return "the attic" }
 		}
-		contains(t, "message", r.refused("challenge").Message, "--confirm 'the attic'")
+		r.refused("challenge")
+		equal(t, "answer in the plan", r.storedPlan().Challenge, "the attic")
 	})
 }
 

@@ -27,6 +27,7 @@ type attempt struct {
 	lease   *ops.Lease
 	plan    *ops.Plan // masked
 	key     []byte    // of keyed hashes; nil while not needed
+	remedy  string    // of the refusal that ended the run
 
 	filesMu sync.Mutex
 	files   []ops.Artifact
@@ -87,6 +88,13 @@ func (w *Worker) claim(ctx context.Context, ref ops.RunRef) (*attempt, error) {
 		return nil, ErrDuplicate
 	} else if err != nil {
 		return nil, fmt.Errorf("claiming attempt %d: %w", start.N, err)
+	}
+	// A start that came meanwhile means that this attempt was given up for gone
+	// before it claimed: the newer one may have read the run without it.
+	if starts, err = d.Starts(ctx, ref); err != nil {
+		return nil, fmt.Errorf("reading the starts of %s again: %w", ref.Run, err)
+	} else if starts[len(starts)-1].N != start.N {
+		return nil, ErrFenced
 	}
 	a := &attempt{w: w, ref: ref, start: start, n: start.N, began: me.At, since: me.At}
 	if a.req, err = d.Request(ctx, ref.Lane, start.Request); err != nil {

@@ -234,7 +234,8 @@ func TestFreezeRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		res := r.refused("freeze")
-		contains(t, "message", res.Message, "ada", "deploying", "synops unfreeze -e dev")
+		contains(t, "message", res.Message, "ada", "deploying")
+		contains(t, "next", res.Next, "synops unfreeze -e dev")
 		equal(t, "times the token was read", r.opened, 0)
 	})
 }

@@ -50,7 +50,8 @@ func TestLeaseHeldByAnother(t *testing.T) {
 			if err != nil || res.Outcome != ops.RunRefused || res.Code != ops.Conflict {
 				t.Fatalf("got %+v, %v", res, err)
 			}
-			contains(t, "message", res.Message, `guard "lease"`, string(other.Run), "since 2026-11-23T10:00:00Z", "synops follow "+string(other.Run))
+			contains(t, "message", res.Message, `guard "lease"`, string(other.Run), "since 2026-11-23T10:00:00Z")
+			contains(t, "next", res.Next, "synops follow "+string(other.Run))
 			equal(t, "times the token was read", r.opened, 0)
 			if h := r.holder(); h == nil || h.Run != other.Run {
 				t.Errorf("the lease is now held by %+v", h)

@@ -49,9 +49,21 @@ func (a *attempt) verdict(runErr, cleanErr error, t *tally) (ops.Outcome, ops.Co
 	case ops.CodeOf(runErr) == ops.Canceled && a.start.Kind == ops.StartSettle:
 		return ops.RunFailed, ops.Canceled, "What was open is settled; nothing further was begun."
 	case (ops.Refused(runErr) != nil || ops.CodeOf(runErr) == ops.Invalid) && t.counts[ops.EffectDone]+t.counts[ops.EffectFailed] == 0:
-		return ops.RunRefused, ops.CodeOf(runErr), runErr.Error()
+		return ops.RunRefused, ops.CodeOf(runErr), a.no(runErr)
 	}
 	return ops.RunFailed, ops.CodeOf(runErr), runErr.Error()
+}
+
+// no is what a refusal says; its remedy is what to do next.
+func (a *attempt) no(err error) string {
+	r := ops.Refused(err)
+	if r == nil {
+		return err.Error()
+	}
+	a.remedy = r.Remedy
+	said := *r
+	said.Remedy = ""
+	return said.Error()
 }
 
 // bulkVerdict is the verdict where every effect has an outcome.
@@ -144,6 +156,8 @@ func (a *attempt) next(r *ops.Result, t *tally) string {
 	}
 	unsettled, failed := t.counts[ops.EffectUnsettled] > 0, t.counts[ops.EffectFailed] > 0
 	switch {
+	case r.Outcome == ops.RunRefused:
+		return a.remedy
 	case r.Outcome != ops.RunFailed:
 		return ""
 	case t.person != "":
