@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/synapse"
@@ -31,9 +30,11 @@ func usersInputs() []ops.Input {
 type accounts struct {
 	users
 
-	mu  sync.Mutex
-	own string // the token's own user; "" until read
+	turn chan struct{} // held while own is read: a lock that a canceled run need not wait for
+	own  string        // the token's own user; "" until read
 }
+
+func newAccounts(s users) *accounts { return &accounts{users: s, turn: make(chan struct{}, 1)} }
 
 // checkUsers refuses well-known principals, from the values alone.
 func checkUsers(v ops.Values) error {
@@ -74,8 +75,12 @@ func (a *accounts) bundle(ctx context.Context, v ops.Values, t ops.Target, mask 
 // its own second factor, cuts off the branch it sits on. The first call looks at
 // the whole list, so that a long one is refused before its first effect.
 func (a *accounts) refuseOwn(ctx context.Context, v ops.Values, id string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	select {
+	case a.turn <- struct{}{}:
+		defer func() { <-a.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	found := false
 	if a.own == "" {
 		p, err := a.Self(ctx)

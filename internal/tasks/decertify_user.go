@@ -28,7 +28,7 @@ var decertifyUserTask = ops.Task{
 }
 
 func decertifyUser(s Service) ops.Procedure {
-	a := &accounts{users: s}
+	a := newAccounts(s)
 	p := change{
 		targets: userTargets,
 		read: func(ctx context.Context, v ops.Values, t ops.Target) (ops.State, error) {

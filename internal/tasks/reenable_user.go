@@ -29,7 +29,7 @@ var reenableUserTask = ops.Task{
 }
 
 func reenableUser(s Service) ops.Procedure {
-	a := &accounts{users: s}
+	a := newAccounts(s)
 	return ops.Procedure{
 		Targets: userTargets,
 		Check:   checkUsers,

@@ -31,7 +31,7 @@ var removeUserTask = ops.Task{
 }
 
 func removeUser(s Service) ops.Procedure {
-	a := &accounts{users: s}
+	a := newAccounts(s)
 	c := change{
 		targets: userTargets,
 		read: func(ctx context.Context, v ops.Values, t ops.Target) (ops.State, error) {

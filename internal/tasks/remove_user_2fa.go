@@ -29,7 +29,7 @@ var removeUser2FATask = ops.Task{
 }
 
 func removeUser2FA(s Service) ops.Procedure {
-	a := &accounts{users: s}
+	a := newAccounts(s)
 	p := change{
 		targets: userTargets,
 		read: func(ctx context.Context, v ops.Values, t ops.Target) (ops.State, error) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -49,7 +50,7 @@ func (d *Driver) create(ctx context.Context, key string, body io.ReadSeeker) err
 			return explain("reading what is to be", key, err)
 		}
 		_, err := d.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &d.bucket, Key: &key, Body: body, IfNoneMatch: aws.String("*"),
-			Metadata: map[string]string{writerKey: writer}}, once)
+			Metadata: map[string]string{writerKey: writer}, Tagging: retention(key)}, once)
 		switch {
 		case err == nil:
 			return nil
@@ -66,6 +67,15 @@ func (d *Driver) create(ctx context.Context, key string, body io.ReadSeeker) err
 			return err
 		}
 	}
+}
+
+// retention is the tag of private documents: the bucket's lifecycle removes by it,
+// and its policy takes none without.
+func retention(key string) *string {
+	if !strings.Contains(key, "/private/") {
+		return nil
+	}
+	return aws.String("synops-retention=private")
 }
 
 // whose tells whether the object that is there is the one this writer sent.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -232,5 +233,27 @@ func TestAge(t *testing.T) {
 	}
 	if age, err := d.Age(t.Context(), "a"); err != nil || age > time.Minute {
 		t.Errorf("Age = %v, %v", age, err)
+	}
+}
+
+// TestPrivateIsTagged: the bucket's lifecycle knows private documents by their tag.
+func TestPrivateIsTagged(t *testing.T) {
+	d, e := newStore(t)
+	tags := map[string]string{}
+	f := func(_ http.ResponseWriter, r *http.Request, _ func()) bool {
+		if r.Method == http.MethodPut {
+			tags[r.URL.Path] = r.Header.Get("X-Amz-Tagging")
+		}
+		return false
+	}
+	e.spoil.Store(&f)
+	for _, key := range []string{"admin/runs/r/private/key", "admin/runs/r/plan.json"} {
+		if err := d.Create(t.Context(), key, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]string{"/store/admin/runs/r/private/key": "synops-retention=private", "/store/admin/runs/r/plan.json": ""}
+	if !maps.Equal(tags, want) {
+		t.Errorf("tags are %q, want %q", tags, want)
 	}
 }
