@@ -22,7 +22,8 @@ type s3Call struct {
 	key    string
 	query  url.Values
 	owner  *S3
-	state  *bucketState
+	state  *bucketState // read and changed under the owner's lock
+	config Bucket       // as it was when the call came
 }
 
 // An s3Operation is told from others by method, whether there is a key, and the
@@ -81,6 +82,7 @@ func (s s3Service) perform(c *call, w http.ResponseWriter) error {
 	if one.owner, one.state = c.cloud.findBucket(one.bucket); one.state == nil {
 		return noSuchBucket(one.bucket)
 	}
+	one.config, _ = one.owner.Bucket(one.bucket)
 	if c.account != nil && c.cloud.throttled(c.account, "s3", op.name) {
 		f := s3Dialect.throttled
 		return &f
@@ -153,8 +155,7 @@ func (c *s3Call) settings(action string) (Bucket, error) {
 	if err := c.may(action, "", nil); err != nil {
 		return Bucket{}, err
 	}
-	b, _ := c.owner.Bucket(c.bucket)
-	return b, nil
+	return c.config, nil
 }
 
 func (c *s3Call) getLocation(w http.ResponseWriter) error {

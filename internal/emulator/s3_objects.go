@@ -158,7 +158,7 @@ func (c *s3Call) describe(w http.ResponseWriter, v *objectVersion) {
 	h := w.Header()
 	h.Set("Etag", v.etag)
 	h.Set("Last-Modified", v.modified.Format(http.TimeFormat))
-	h.Set("X-Amz-Server-Side-Encryption", c.state.Encryption)
+	h.Set("X-Amz-Server-Side-Encryption", c.config.Encryption)
 	if v.id != "null" {
 		h.Set("X-Amz-Version-Id", v.id)
 	}
