@@ -11,6 +11,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -50,6 +52,10 @@ const (
 	renewBefore = 5 * time.Minute
 	sessionLife = time.Hour
 )
+
+// Config is credentials and where to use them, for whoever hands them on without
+// knowing the SDK.
+type Config = aws.Config
 
 // Load returns a configuration whose credentials are fetched at first use and
 // renewed before they expire. AWS_ENDPOINT_URL sends all services elsewhere; plain
@@ -142,10 +148,17 @@ func WhoAmI(ctx context.Context, cfg aws.Config) (Identity, error) {
 }
 
 // Configured tells whether this process was given AWS credentials at all, without
-// asking anybody: variables, a profile, a build's container or an Actions job.
+// asking anybody: variables, files, a build's container or an Actions job.
 func Configured(getenv func(string) string) bool {
 	if InActions(getenv) && getenv("ROLE_TO_ASSUME") != "" {
 		return true
+	}
+	for _, name := range []string{"config", "credentials"} {
+		if home := getenv("HOME"); home != "" {
+			if _, err := os.Stat(filepath.Join(home, ".aws", name)); err == nil {
+				return true
+			}
+		}
 	}
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_WEB_IDENTITY_TOKEN_FILE"} {
 		if getenv(name) != "" {

@@ -105,7 +105,7 @@ func (a *app) report(err error) {
 	if _, reported := errors.AsType[*ended](err); err == nil || reported {
 		return
 	}
-	if errors.Is(err, errLeft) || errors.Is(err, launcherStillRunning) {
+	if errors.Is(err, errLeft) || errors.Is(err, launcherStillRunning) || errors.Is(err, errDrift) {
 		return
 	}
 	if a.json() {
@@ -203,6 +203,7 @@ func (a *app) root() *cobra.Command {
 		{"Tasks:", []*cobra.Command{a.tasksCommand(), a.planCommand(), a.runCommand()}},
 		{"Runs:", []*cobra.Command{a.runsCommand(), a.showCommand(), a.followCommand(), a.resumeCommand(), a.settleCommand(), a.cancelCommand(), a.verifyCommand()}},
 		{"Environments:", []*cobra.Command{a.leasesCommand(), a.freezeCommand(), a.unfreezeCommand()}},
+		{"Accounts:", []*cobra.Command{a.bootstrapCommand(), a.deployCommand(), a.secretCommand(), a.doctorCommand()}},
 		{"This machine:", []*cobra.Command{a.demoCommand(), a.sandboxCommand(), a.completionCommand(), a.versionCommand(), a.workCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})

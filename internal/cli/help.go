@@ -16,7 +16,7 @@ import (
 
 func exitCodesTopic() *cobra.Command {
 	return &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: `  0    succeeded; also a detached start and a durable cancel
-  1    failed, or a document is broken
+  1    failed, or a document is broken, an account differs or is not well
   2    the request is invalid: nothing was started
   3    refused by a guard: nothing was changed
   4    still running: the command left, the run goes on
@@ -36,7 +36,18 @@ func variablesTopic() *cobra.Command {
   NO_COLOR            if set, no colors; the same with TERM=dumb
   TZ                  the local time shown beside UTC
 
+For commands about an account:
+  AWS_PROFILE, AWS_ACCESS_KEY_ID and what else the AWS SDK reads: who we are outside workflows
+  AWS_ENDPOINT_URL    where AWS is asked instead, such as an emulated account on this machine
+  VPC_ID, SUBNETS, SECURITY_GROUP_IDS
+                      the network that builds run in
+  GH_TOKEN, GITHUB_TOKEN, GITHUB_API_URL
+                      with what and where GitHub is asked for suggestions and its protection rules
+
 In a GitHub workflow:
+  ROLE_TO_ASSUME      the role that the job becomes
+  SYNAPSE_DEPLOYMENT_ROLE
+                      the same, for deploy
   GITHUB_REPOSITORY   must be the environment's ops repository
   GITHUB_ACTOR        who asks, for the record (otherwise this machine's user)
   GITHUB_RUN_ID, GITHUB_REPOSITORY_ID, GITHUB_JOB, SYNOPS_CALL

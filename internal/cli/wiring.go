@@ -53,7 +53,7 @@ func (a *app) tokens(env *ops.Environment) (func(context.Context) (string, error
 	if err != nil {
 		return nil, err
 	}
-	reader := &secret.Reader{Getenv: a.p.Getenv, OpenFD: a.p.OpenFD}
+	reader := &secret.Reader{Getenv: a.p.Getenv, OpenFD: a.p.OpenFD, Fetch: a.fetch(env)}
 	return func(ctx context.Context) (string, error) {
 		s, err := reader.Read(ctx, src)
 		if err != nil {
@@ -130,6 +130,7 @@ func (a *app) worker(choice *environments.Choice, st *store.Store, used *[]*admi
 		Attempt:    ops.Attempt{Host: a.p.Host, Process: local.Process(os.Getpid())},
 		Out:        a.out,
 		Beat:       time.Second,
+		Identity:   a.identity(choice.Environment),
 		CancelPoll: 250 * time.Millisecond,
 		Cost:       func() string { return cost(*used, time.Since(began)) },
 	}

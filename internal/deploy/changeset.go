@@ -105,6 +105,7 @@ func random() string {
 // awaitChangeSet waits for the change set and reads all its pages. One that failed
 // or was given up on is deleted.
 func (d *Deployer) awaitChangeSet(ctx context.Context, p *Prepared) error {
+	pause := d.pacing()
 	for {
 		out, err := d.describeChangeSet(ctx, p, nil)
 		if err != nil {
@@ -122,7 +123,7 @@ func (d *Deployer) awaitChangeSet(ctx context.Context, p *Prepared) error {
 		default:
 			return d.giveUp(ctx, p, &ops.Error{Code: ops.Conflict, Message: fmt.Sprintf("The change set of %s is %s: somebody else took it.", p.Stack.Name, out.Status), Hint: "Try again."})
 		}
-		if err := pause(ctx, d.c.Poll); err != nil {
+		if err := pause(ctx); err != nil {
 			return d.giveUp(ctx, p, awsauth.Explain("waiting for the change set of "+p.Stack.Name, err))
 		}
 	}
@@ -204,7 +205,7 @@ func (d *Deployer) Execute(ctx context.Context, p *Prepared) (map[string]string,
 		return nil, awsauth.Explain("executing the change set of "+p.Stack.Name, err)
 	}
 	p.id = "" // it is CloudFormation's now
-	seen := p.lastEvent
+	seen, pause := p.lastEvent, d.pacing()
 	for {
 		// The status first: events that came before it are then sure to be told.
 		s, err := d.find(ctx, p.stackID)
@@ -221,7 +222,7 @@ func (d *Deployer) Execute(ctx context.Context, p *Prepared) (map[string]string,
 		case !strings.HasSuffix(string(s.StackStatus), "_IN_PROGRESS"):
 			return d.finished(ctx, p, s)
 		}
-		if err := pause(ctx, d.c.Poll); err != nil {
+		if err := pause(ctx); err != nil {
 			return nil, d.leftGoing(p, err)
 		}
 	}

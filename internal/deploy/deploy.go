@@ -40,7 +40,7 @@ type Config struct {
 	Identity    awsauth.Identity // whose credentials the clients have
 	// Say prints a line of progress for people; nil: nothing is said.
 	Say  func(format string, args ...any)
-	Poll time.Duration // between looks at what is under way; 0: 2 s
+	Poll time.Duration // at most, between looks at what is under way; 0: 3 s
 }
 
 // A Deployer changes one account. Its methods are not for concurrent use.
@@ -61,7 +61,7 @@ func New(c Config) (*Deployer, error) {
 			"the credentials are of account %s and %s is account %s.", ops.Quote(c.Identity.Account), env.Name, env.Account)
 	}
 	if c.Poll == 0 {
-		c.Poll = 2 * time.Second
+		c.Poll = 3 * time.Second
 	}
 	if c.Say == nil {
 		c.Say = func(string, ...any) {}
@@ -69,15 +69,20 @@ func New(c Config) (*Deployer, error) {
 	return &Deployer{c: c}, nil
 }
 
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// pacing returns a function that waits between looks: shortly at first, for what is
+// quick, then longer, up to Poll. Its error is the end of ctx.
+func (d *Deployer) pacing() func(ctx context.Context) error {
+	next := d.c.Poll / 10
+	return func(ctx context.Context) error {
+		t := time.NewTimer(next)
+		defer t.Stop()
+		next = min(2*next, d.c.Poll)
+		select {
+		case <-t.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ func (x *doctor) repositoryVariables() []variable {
 		}
 	}
 	list := func(kind string) func(string) string {
-		item := regexp.MustCompile(`^` + kind + `-[0-9a-f]{8,17}$`)
+		item := regexp.MustCompile(`^` + kind + `-[0-9a-z][0-9a-z-]{0,40}$`)
 		return func(v string) string {
 			for _, one := range strings.Split(v, ",") {
 				if !item.MatchString(strings.TrimSpace(one)) {

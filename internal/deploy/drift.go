@@ -82,6 +82,7 @@ func (d *Deployer) checkResources(ctx context.Context, name string, id *string, 
 	}
 	ctx, stop := context.WithTimeout(ctx, driftTime)
 	defer stop()
+	pause := d.pacing()
 	for {
 		out, err := d.c.Clients.Stacks.DescribeStackDriftDetectionStatus(ctx, &cfnapi.DescribeStackDriftDetectionStatusInput{StackDriftDetectionId: begun.StackDriftDetectionId})
 		if err != nil {
@@ -96,7 +97,7 @@ func (d *Deployer) checkResources(ctx context.Context, name string, id *string, 
 		case types.StackDriftDetectionStatusDetectionFailed:
 			return &ops.Error{Code: ops.Unavailable, Message: "CloudFormation could not look at all of them: " + sentence(aws.ToString(out.DetectionStatusReason))}
 		}
-		if err := pause(ctx, d.c.Poll); err != nil {
+		if err := pause(ctx); err != nil {
 			return awsauth.Explain("waiting for what was changed by hand", err)
 		}
 	}

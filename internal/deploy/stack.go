@@ -144,6 +144,7 @@ func (d *Deployer) Recreate(ctx context.Context, name, role string) (bool, error
 	if _, err := d.c.Clients.Stacks.DeleteStack(ctx, in); err != nil {
 		return false, awsauth.Explain("deleting the remnant of stack "+name, err)
 	}
+	pause := d.pacing()
 	for {
 		s, err := d.find(ctx, name)
 		if err != nil {
@@ -155,7 +156,7 @@ func (d *Deployer) Recreate(ctx context.Context, name, role string) (bool, error
 		case s.StackStatus == types.StackStatusDeleteFailed:
 			return false, &ops.Error{Code: ops.Conflict, Message: fmt.Sprintf("What is left of stack %s cannot be deleted. %s", name, d.whyFailed(ctx, name)), Hint: "Delete it in the console, where what resists can be left behind."}
 		}
-		if err := pause(ctx, d.c.Poll); err != nil {
+		if err := pause(ctx); err != nil {
 			return false, awsauth.Explain("waiting for stack "+name+" to be deleted", err)
 		}
 	}
