@@ -44,7 +44,8 @@ type Query struct {
 	Statistic  string // Sum, Maximum, Minimum or SampleCount
 	Period     time.Duration
 	Expression string // instead of a metric; see the file alarm_math.go
-	Return     bool   // the alarm compares this one
+	Label      string // what people read
+	Return     bool // the alarm compares this one
 }
 
 // A Point is one value of a metric.

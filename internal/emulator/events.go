@@ -309,7 +309,10 @@ func (c *call) rule(action, name, bus string) (Rule, error) {
 
 type listTargetsInput struct{ Rule, EventBusName string }
 
-type targetEntry struct{ Id, Arn string }
+type targetEntry struct {
+	ID  string `json:"Id"`
+	Arn string
+}
 
 type listTargetsOutput struct{ Targets []targetEntry }
 

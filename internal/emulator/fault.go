@@ -62,7 +62,7 @@ var queryDialect = &dialect{
 		}
 		writeXML(w, f.status(), "ErrorResponse", struct {
 			Error     e
-			RequestId string
+			RequestID string `xml:"RequestId"`
 		}{e{"Sender", f.Code, f.Message}, request})
 	},
 }
@@ -98,7 +98,10 @@ var s3Dialect = &dialect{
 	denied:    Fault{"AccessDenied", "Access Denied", 403},
 	throttled: Fault{"SlowDown", "Please reduce your request rate.", 503},
 	write: func(w http.ResponseWriter, f *Fault, request string) {
-		writeXML(w, f.status(), "Error", struct{ Code, Message, RequestId string }{f.Code, f.Message, request})
+		writeXML(w, f.status(), "Error", struct {
+			Code, Message string
+			RequestID     string `xml:"RequestId"`
+		}{f.Code, f.Message, request})
 	},
 }
 

@@ -32,7 +32,7 @@ type xmlBoundary struct{ PermissionsBoundaryType, PermissionsBoundaryArn string 
 type xmlRole struct {
 	Path                     string
 	RoleName                 string
-	RoleId                   string
+	RoleID                   string `xml:"RoleId"`
 	Arn                      string
 	CreateDate               string
 	AssumeRolePolicyDocument string // percent-encoded, as IAM gives documents
@@ -61,7 +61,7 @@ func getRole(c *call) (any, error) {
 		return nil, err
 	}
 	out := xmlRole{
-		Path: "/", RoleName: r.Name, RoleId: r.ID, Arn: r.ARN, CreateDate: stamp(r.Created), Description: r.Description,
+		Path: "/", RoleName: r.Name, RoleID: r.ID, Arn: r.ARN, CreateDate: stamp(r.Created), Description: r.Description,
 		AssumeRolePolicyDocument: url.PathEscape(r.Trust), MaxSessionDuration: int(r.MaxSession.Seconds()),
 	}
 	if r.Boundary != "" {
@@ -134,9 +134,10 @@ func getPolicy(c *call) (any, error) {
 		return nil, err
 	}
 	type xmlPolicy struct {
-		PolicyName, Arn, Path, DefaultVersionId, CreateDate, Description string
+		PolicyName, Arn, Path, CreateDate, Description string
+		DefaultVersionID                               string `xml:"DefaultVersionId"`
 	}
-	return struct{ Policy xmlPolicy }{xmlPolicy{p.Name, p.ARN, "/", p.versionID(), stamp(p.Created), p.Description}}, nil
+	return struct{ Policy xmlPolicy }{xmlPolicy{p.Name, p.ARN, "/", stamp(p.Created), p.Description, p.versionID()}}, nil
 }
 
 func (p *ManagedPolicy) versionID() string { return "v" + strconv.Itoa(p.Version) }
@@ -151,8 +152,9 @@ func getPolicyVersion(c *call) (any, error) {
 		return nil, noSuch("policy version", c.param("VersionId"))
 	}
 	type version struct {
-		Document, VersionId string
-		IsDefaultVersion    bool
+		Document         string
+		VersionID        string `xml:"VersionId"`
+		IsDefaultVersion bool
 	}
 	return struct{ PolicyVersion version }{version{url.PathEscape(p.Document), p.versionID(), true}}, nil
 }
@@ -181,7 +183,7 @@ func getProvider(c *call) (any, error) {
 		return nil, noSuch("OpenIDConnect provider", arn)
 	}
 	return struct {
-		Url        string
+		URL        string   `xml:"Url"`
 		ClientIDs  []string `xml:"ClientIDList>member"`
 		CreateDate string
 	}{p.URL, p.Audiences, stamp(p.Created)}, nil

@@ -111,21 +111,21 @@ func (s *S3) UpdateBucket(name string, change func(*Bucket)) error {
 	return state.configure(b)
 }
 
-func (s *bucketState) configure(b Bucket) error {
-	if b.Encryption == "" {
-		b.Encryption = "AES256"
+func (b *bucketState) configure(c Bucket) error {
+	if c.Encryption == "" {
+		c.Encryption = "AES256"
 	}
 	var doc *policy.Document
-	if b.Policy != "" {
+	if c.Policy != "" {
 		var err error
-		if doc, err = policy.Parse([]byte(b.Policy)); err != nil {
+		if doc, err = policy.Parse([]byte(c.Policy)); err != nil {
 			return fault("MalformedPolicy", "%v", err)
 		}
-		if b.BlockPublicPolicy && isPublic(doc) {
+		if c.BlockPublicPolicy && isPublic(doc) {
 			return &Fault{"AccessDenied", "The bucket policy grants public access, which the public access block of this bucket refuses.", http.StatusForbidden}
 		}
 	}
-	s.Bucket, s.policy = b, doc
+	b.Bucket, b.policy = c, doc
 	return nil
 }
 

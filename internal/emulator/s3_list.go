@@ -146,7 +146,7 @@ func commonPrefix(key, prefix, delimiter string) string {
 
 type s3VersionEntry struct {
 	s3Entry
-	VersionId string
+	VersionID string `xml:"VersionId"`
 	IsLatest  bool
 }
 
@@ -157,7 +157,7 @@ type s3VersionPage struct {
 	MaxKeys             int
 	IsTruncated         bool
 	NextKeyMarker       string           `xml:",omitempty"`
-	NextVersionIdMarker string           `xml:",omitempty"`
+	NextVersionIDMarker string           `xml:"NextVersionIdMarker,omitempty"`
 	Version             []s3VersionEntry `xml:",omitempty"`
 	DeleteMarker        []s3VersionEntry `xml:",omitempty"`
 }
@@ -187,7 +187,7 @@ func (c *s3Call) listVersions(w http.ResponseWriter) error {
 		n++
 		versions := c.state.objects[v.key]
 		e := s3VersionEntry{s3Entry{encode(v.key), stamp(v.modified), v.etag, len(v.body), "STANDARD"}, v.id, v == versions[len(versions)-1]}
-		out.NextKeyMarker, out.NextVersionIdMarker = e.Key, v.id
+		out.NextKeyMarker, out.NextVersionIDMarker = e.Key, v.id
 		if v.deleted {
 			out.DeleteMarker = append(out.DeleteMarker, e)
 		} else {
@@ -195,7 +195,7 @@ func (c *s3Call) listVersions(w http.ResponseWriter) error {
 		}
 	}
 	if !out.IsTruncated {
-		out.NextKeyMarker, out.NextVersionIdMarker = "", ""
+		out.NextKeyMarker, out.NextVersionIDMarker = "", ""
 	}
 	writeXML(w, http.StatusOK, "ListVersionsResult", out)
 	return nil

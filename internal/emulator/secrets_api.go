@@ -26,7 +26,7 @@ func secretsService() service {
 type secretAnswer struct {
 	ARN           string
 	Name          string
-	VersionId     string   `json:",omitempty"`
+	VersionID     string   `json:"VersionId,omitempty"`
 	VersionStages []string `json:",omitempty"`
 	SecretString  *string  `json:",omitempty"`
 	SecretBinary  []byte   `json:",omitempty"`
@@ -36,7 +36,7 @@ type secretAnswer struct {
 func answerFor(s Secret, v *SecretVersion) *secretAnswer {
 	out := &secretAnswer{ARN: s.ARN, Name: s.Name}
 	if v != nil {
-		out.VersionId, out.VersionStages = v.ID, v.Stages
+		out.VersionID, out.VersionStages = v.ID, v.Stages
 	}
 	return out
 }
@@ -61,26 +61,26 @@ func createSecret(c *call, in *createSecretInput) (*secretAnswer, error) {
 	return answerFor(s, s.staged(stageCurrent)), nil
 }
 
-type getSecretValueInput struct{ SecretId, VersionId, VersionStage string }
+type getSecretValueInput struct{ SecretID, VersionID, VersionStage string }
 
 func getSecretValue(c *call, in *getSecretValueInput) (*secretAnswer, error) {
-	keys := map[string][]string{"secretsmanager:SecretId": {in.SecretId}}
+	keys := map[string][]string{"secretsmanager:SecretId": {in.SecretID}}
 	stage := in.VersionStage
-	if stage == "" && in.VersionId == "" {
+	if stage == "" && in.VersionID == "" {
 		stage = stageCurrent
 	}
 	if stage != "" {
 		keys["secretsmanager:VersionStage"] = []string{stage}
 	}
-	if in.VersionId != "" {
-		keys["secretsmanager:VersionId"] = []string{in.VersionId}
+	if in.VersionID != "" {
+		keys["secretsmanager:VersionId"] = []string{in.VersionID}
 	}
-	owner, s, err := c.secret("secretsmanager:GetSecretValue", in.SecretId, keys)
+	owner, s, err := c.secret("secretsmanager:GetSecretValue", in.SecretID, keys)
 	if err != nil {
 		return nil, err
 	}
-	v := s.Versions[in.VersionId]
-	if in.VersionId == "" {
+	v := s.Versions[in.VersionID]
+	if in.VersionID == "" {
 		v = s.staged(stage)
 	}
 	if v == nil || stage != "" && !slices.Contains(v.Stages, stage) {
@@ -102,7 +102,7 @@ func (s *Secrets) accessed(name string) {
 }
 
 type putSecretValueInput struct {
-	SecretId, ClientRequestToken string
+	SecretID, ClientRequestToken string
 	SecretString                 *string
 	SecretBinary                 []byte
 	VersionStages                []string
@@ -111,7 +111,7 @@ type putSecretValueInput struct {
 // putSecretValue: a token used before is the same version; with another value it is
 // refused. https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
 func putSecretValue(c *call, in *putSecretValueInput) (*secretAnswer, error) {
-	owner, s, err := c.secret("secretsmanager:PutSecretValue", in.SecretId, map[string][]string{"secretsmanager:SecretId": {in.SecretId}})
+	owner, s, err := c.secret("secretsmanager:PutSecretValue", in.SecretID, map[string][]string{"secretsmanager:SecretId": {in.SecretID}})
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (v *SecretVersion) holds(in *putSecretValueInput) bool {
 	return *in.SecretString == *v.Text
 }
 
-type secretIDInput struct{ SecretId string }
+type secretIDInput struct{ SecretID string }
 
 type describeSecretOutput struct {
 	ARN, Name          string
@@ -178,7 +178,7 @@ func tagsOf(m map[string]string) []jsonTag {
 }
 
 func describeSecret(c *call, in *secretIDInput) (*describeSecretOutput, error) {
-	_, s, err := c.secret("secretsmanager:DescribeSecret", in.SecretId, nil)
+	_, s, err := c.secret("secretsmanager:DescribeSecret", in.SecretID, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -198,12 +198,12 @@ func describeSecret(c *call, in *secretIDInput) (*describeSecretOutput, error) {
 }
 
 type listVersionsInput struct {
-	SecretId          string
+	SecretID          string
 	IncludeDeprecated bool
 }
 
 type secretVersionEntry struct {
-	VersionId     string
+	VersionID     string `json:"VersionId"`
 	VersionStages []string
 	CreatedDate   epoch
 }
@@ -214,7 +214,7 @@ type listVersionsOutput struct {
 }
 
 func listSecretVersionIDs(c *call, in *listVersionsInput) (*listVersionsOutput, error) {
-	_, s, err := c.secret("secretsmanager:ListSecretVersionIds", in.SecretId, nil)
+	_, s, err := c.secret("secretsmanager:ListSecretVersionIds", in.SecretID, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -227,13 +227,13 @@ func listSecretVersionIDs(c *call, in *listVersionsInput) (*listVersionsOutput, 
 	return out, nil
 }
 
-type updateStageInput struct{ SecretId, VersionStage, MoveToVersionId, RemoveFromVersionId string }
+type updateStageInput struct{ SecretID, VersionStage, MoveToVersionID, RemoveFromVersionID string }
 
 // updateSecretVersionStage: who moves a stage says from where, so that a mover with
 // old news is refused.
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html
 func updateSecretVersionStage(c *call, in *updateStageInput) (*secretAnswer, error) {
-	owner, s, err := c.secret("secretsmanager:UpdateSecretVersionStage", in.SecretId, map[string][]string{"secretsmanager:VersionStage": {in.VersionStage}})
+	owner, s, err := c.secret("secretsmanager:UpdateSecretVersionStage", in.SecretID, map[string][]string{"secretsmanager:VersionStage": {in.VersionStage}})
 	if err != nil {
 		return nil, err
 	}
@@ -244,13 +244,13 @@ func updateSecretVersionStage(c *call, in *updateStageInput) (*secretAnswer, err
 		return nil, noSecret()
 	}
 	from := secret.staged(in.VersionStage)
-	to := secret.Versions[in.MoveToVersionId]
+	to := secret.Versions[in.MoveToVersionID]
 	switch {
-	case from != nil && from != to && from.ID != in.RemoveFromVersionId:
+	case from != nil && from != to && from.ID != in.RemoveFromVersionID:
 		return nil, fault("InvalidParameterException", "The parameter RemoveFromVersionId can't be empty. Staging label %s is currently attached to version %s, so you must explicitly reference that version in RemoveFromVersionId.", in.VersionStage, from.ID)
-	case from == nil && in.RemoveFromVersionId != "":
+	case from == nil && in.RemoveFromVersionID != "":
 		return nil, fault("InvalidParameterException", "The version in RemoveFromVersionId does not have the staging label %s.", in.VersionStage)
-	case in.MoveToVersionId != "" && to == nil:
+	case in.MoveToVersionID != "" && to == nil:
 		return nil, noSecret()
 	case to == nil && in.VersionStage == stageCurrent:
 		return nil, fault("InvalidParameterException", "You can't remove the staging label AWSCURRENT; move it.")
@@ -268,7 +268,7 @@ type secretPolicyOutput struct {
 }
 
 func getSecretPolicy(c *call, in *secretIDInput) (*secretPolicyOutput, error) {
-	_, s, err := c.secret("secretsmanager:GetResourcePolicy", in.SecretId, nil)
+	_, s, err := c.secret("secretsmanager:GetResourcePolicy", in.SecretID, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +276,7 @@ func getSecretPolicy(c *call, in *secretIDInput) (*secretPolicyOutput, error) {
 }
 
 type putSecretPolicyInput struct {
-	SecretId, ResourcePolicy string
+	SecretID, ResourcePolicy string
 	BlockPublicPolicy        bool
 }
 
@@ -285,7 +285,7 @@ func putSecretPolicy(c *call, in *putSecretPolicyInput) (*secretPolicyOutput, er
 	if in.BlockPublicPolicy {
 		keys["secretsmanager:BlockPublicPolicy"] = []string{"true"}
 	}
-	owner, s, err := c.secret("secretsmanager:PutResourcePolicy", in.SecretId, keys)
+	owner, s, err := c.secret("secretsmanager:PutResourcePolicy", in.SecretID, keys)
 	if err != nil {
 		return nil, err
 	}

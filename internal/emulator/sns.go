@@ -221,7 +221,9 @@ func publish(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return struct{ MessageId string }{id}, nil
+	return struct {
+		MessageID string `xml:"MessageId"`
+	}{id}, nil
 }
 
 // topic returns a topic if the caller may do action to it.

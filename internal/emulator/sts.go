@@ -33,18 +33,22 @@ func getCallerIdentity(c *call) (any, error) {
 	if c.caller.Role != "" {
 		id = c.caller.roleID + ":" + id
 	}
-	return struct{ Arn, UserId, Account string }{c.caller.ARN, id, c.account.ID}, nil
+	return struct {
+		Arn     string
+		UserID  string `xml:"UserId"`
+		Account string
+	}{c.caller.ARN, id, c.account.ID}, nil
 }
 
 type stsCredentials struct {
-	AccessKeyId     string
+	AccessKeyID     string `xml:"AccessKeyId"`
 	SecretAccessKey string
 	SessionToken    string
 	Expiration      string
 }
 
 type assumedRoleUser struct {
-	AssumedRoleId string
+	AssumedRoleID string `xml:"AssumedRoleId"`
 	Arn           string
 }
 
