@@ -45,7 +45,7 @@ type Query struct {
 	Period     time.Duration
 	Expression string // instead of a metric; see the file alarm_math.go
 	Label      string // what people read
-	Return     bool // the alarm compares this one
+	Return     bool   // the alarm compares this one
 }
 
 // A Point is one value of a metric.
