@@ -285,7 +285,7 @@ func (p *alarmProperties) alarm(name string) (Alarm, error) {
 		return a, nil
 	}
 	for _, m := range p.Metrics {
-		q := Query{ID: m.Id, Expression: m.Expression, Return: m.ReturnData == nil || bool(*m.ReturnData)}
+		q := Query{ID: m.Id, Expression: m.Expression, Label: m.Label, Return: m.ReturnData == nil || bool(*m.ReturnData)}
 		if s := m.MetricStat; s != nil {
 			q.Namespace, q.Metric, q.Dimensions = s.Metric.Namespace, s.Metric.MetricName, dimensions(s.Metric.Dimensions)
 			q.Statistic, q.Period = s.Stat, time.Duration(s.Period)*time.Second
@@ -322,6 +322,14 @@ func alarmType() *resourceType {
 		update: func(a *Account, physical string, _, p alarmProperties) error { return put(a, physical, p) },
 		remove: func(a *Account, physical string, _ alarmProperties) error { return a.CloudWatch.DeleteAlarm(physical) },
 		read:   readAlarm,
+		normal: func(p *alarmProperties) {
+			for i := range p.Metrics {
+				if p.Metrics[i].ReturnData == nil {
+					yes := Flag(true)
+					p.Metrics[i].ReturnData = &yes
+				}
+			}
+		},
 		attr: func(a *Account, physical, name string) (string, bool) {
 			return a.CloudWatch.AlarmARN(physical), name == "Arn"
 		},
@@ -342,7 +350,7 @@ func readAlarm(a *Account, physical string) (alarmProperties, bool) {
 		}
 		p.Namespace, p.MetricName, p.Dimensions, p.Statistic, p.Period = q.Namespace, q.Metric, list, q.Statistic, Number(q.Period/time.Second)
 		returns := Flag(q.Return)
-		m := metricQuery{Id: q.ID, Expression: q.Expression, ReturnData: &returns}
+		m := metricQuery{Id: q.ID, Expression: q.Expression, Label: q.Label, ReturnData: &returns}
 		if q.Expression == "" {
 			s := &metricStat{Period: p.Period, Stat: q.Statistic}
 			s.Metric.Namespace, s.Metric.MetricName, s.Metric.Dimensions = q.Namespace, q.Metric, list

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
 )
@@ -231,10 +232,10 @@ func listChangeSets(c *call) (any, error) {
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteChangeSet.html
 func deleteChangeSet(c *call) (any, error) {
 	st, set, err := c.changeSet("DeleteChangeSet")
-	if f, ok := asFault(err); ok && f.Code == "ChangeSetNotFound" {
-		return nil, nil
-	}
 	if err != nil {
+		if f, ok := errors.AsType[*Fault](err); ok && f.Code == "ChangeSetNotFound" {
+			err = nil
+		}
 		return nil, err
 	}
 	s := c.account.Stacks
