@@ -51,7 +51,7 @@ var placements = []placement{
 	{"internal/worker", []string{root}, "it is handed procedures, store and secret: it performs under any engine, for any task"},
 	{"internal/launcher", []string{root}, "claims, starts, follows, cancels and resumes on whatever engine and store it is handed"},
 	{"internal/engine/local", []string{root}, "an engine knows executions, not what they do"},
-	{"internal/engine/pipeline", []string{root}, "an engine knows executions, not what they do"},
+	{"internal/engine/pipeline", []string{root, "internal/awsauth"}, "an engine knows executions, not what they do; awsauth words AWS's errors as everybody's"},
 	{"internal/engine/enginetest", []string{root, "internal/launcher"}, "one suite for every engine cannot know one of them; what is asked of engines, the launcher asks"},
 	{"internal/store", []string{root, "internal/store/file", "internal/store/s3"}, "documents of a run over one of two drivers"},
 	{"internal/store/file", []string{root}, "a driver knows keys and bytes"},
