@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -20,8 +21,15 @@ func (a *app) workCommand() *cobra.Command {
 	}
 }
 
+// workMemory is what the collector tries to stay below, in bytes.
+const workMemory = 48 << 20
+
 func (a *app) work(ctx context.Context, run string) error {
 	defer a.flush()
+	// Builds are small. What a long list of targets leaves behind is collected
+	// early, and the sooner the more there is: time is the service's, not ours.
+	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(workMemory)
 	id, err := ops.ParseRunID(run)
 	if err != nil {
 		return err
