@@ -153,7 +153,8 @@ type ruleProperties struct {
 }
 
 type targetRecord struct {
-	Id, Arn          string
+	ID               string `json:"Id"`
+	Arn              string
 	InputTransformer *struct {
 		InputPathsMap map[string]string `json:",omitempty"`
 		InputTemplate string
@@ -163,7 +164,7 @@ type targetRecord struct {
 func (p *ruleProperties) rule(name string) Rule {
 	r := Rule{Name: name, Description: p.Description, Pattern: string(p.EventPattern), Disabled: p.State == "DISABLED"}
 	for _, t := range p.Targets {
-		target := RuleTarget{ID: t.Id, ARN: t.Arn}
+		target := RuleTarget{ID: t.ID, ARN: t.Arn}
 		if x := t.InputTransformer; x != nil {
 			target.Paths, target.Template = x.InputPathsMap, x.InputTemplate
 		}
@@ -208,7 +209,7 @@ func readRule(a *Account, physical string) (ruleProperties, bool) {
 		p.State = "DISABLED"
 	}
 	for _, t := range r.Targets {
-		record := targetRecord{Id: t.ID, Arn: t.ARN}
+		record := targetRecord{ID: t.ID, Arn: t.ARN}
 		if t.Template != "" {
 			record.InputTransformer = &struct {
 				InputPathsMap map[string]string `json:",omitempty"`
@@ -243,7 +244,7 @@ type alarmProperties struct {
 type dimension struct{ Name, Value string }
 
 type metricQuery struct {
-	Id         string
+	ID         string      `json:"Id"`
 	Expression string      `json:",omitempty"`
 	Label      string      `json:",omitempty"`
 	ReturnData *Flag       `json:",omitempty"` // absent: true
@@ -285,7 +286,7 @@ func (p *alarmProperties) alarm(name string) (Alarm, error) {
 		return a, nil
 	}
 	for _, m := range p.Metrics {
-		q := Query{ID: m.Id, Expression: m.Expression, Label: m.Label, Return: m.ReturnData == nil || bool(*m.ReturnData)}
+		q := Query{ID: m.ID, Expression: m.Expression, Label: m.Label, Return: m.ReturnData == nil || bool(*m.ReturnData)}
 		if s := m.MetricStat; s != nil {
 			q.Namespace, q.Metric, q.Dimensions = s.Metric.Namespace, s.Metric.MetricName, dimensions(s.Metric.Dimensions)
 			q.Statistic, q.Period = s.Stat, time.Duration(s.Period)*time.Second
@@ -350,7 +351,7 @@ func readAlarm(a *Account, physical string) (alarmProperties, bool) {
 		}
 		p.Namespace, p.MetricName, p.Dimensions, p.Statistic, p.Period = q.Namespace, q.Metric, list, q.Statistic, Number(q.Period/time.Second)
 		returns := Flag(q.Return)
-		m := metricQuery{Id: q.ID, Expression: q.Expression, Label: q.Label, ReturnData: &returns}
+		m := metricQuery{ID: q.ID, Expression: q.Expression, Label: q.Label, ReturnData: &returns}
 		if q.Expression == "" {
 			s := &metricStat{Period: p.Period, Stat: q.Statistic}
 			s.Metric.Namespace, s.Metric.MetricName, s.Metric.Dimensions = q.Namespace, q.Metric, list

@@ -103,8 +103,8 @@ func tagsXML(tags []Tag) []tagXML {
 
 type changeSetXML struct {
 	ChangeSetName   string
-	ChangeSetId     string
-	StackId         string
+	ChangeSetID     string `xml:"ChangeSetId"`
+	StackID         string `xml:"StackId"`
 	StackName       string
 	Description     string `xml:",omitempty"`
 	CreationTime    string
@@ -126,8 +126,8 @@ type changeXML struct {
 
 type resourceChangeXML struct {
 	Action             string
-	LogicalResourceId  string
-	PhysicalResourceId string `xml:",omitempty"`
+	LogicalResourceID  string `xml:"LogicalResourceId"`
+	PhysicalResourceID string `xml:"PhysicalResourceId,omitempty"`
 	ResourceType       string
 	Replacement        string      `xml:",omitempty"`
 	PolicyAction       string      `xml:",omitempty"`
@@ -160,7 +160,7 @@ func describeChangeSet(c *call) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := changeSetXML{
-		ChangeSetName: set.name, ChangeSetId: set.id, StackId: st.id, StackName: st.name, Description: set.description,
+		ChangeSetName: set.name, ChangeSetID: set.id, StackID: st.id, StackName: st.name, Description: set.description,
 		CreationTime: stamp(set.created), ExecutionStatus: set.execution, Status: set.status, StatusReason: set.reason,
 		OnStackFailure: set.onFailure, Parameters: set.parametersXML(), Capabilities: set.capabilities, Tags: tagsXML(set.tags),
 	}
@@ -178,7 +178,7 @@ func describeChangeSet(c *call) (any, error) {
 // xml: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChange.html
 func (ch change) xml() resourceChangeXML {
 	out := resourceChangeXML{
-		Action: ch.action, LogicalResourceId: ch.id, PhysicalResourceId: ch.physical, ResourceType: ch.kind,
+		Action: ch.action, LogicalResourceID: ch.id, PhysicalResourceID: ch.physical, ResourceType: ch.kind,
 		Replacement: ch.replacement,
 	}
 	switch {
@@ -215,8 +215,11 @@ func listChangeSets(c *call) (any, error) {
 		return nil, noStack(name)
 	}
 	type summary struct {
-		StackId, StackName, ChangeSetId, ChangeSetName, ExecutionStatus, Status, CreationTime string
-		StatusReason                                                                          string `xml:",omitempty"`
+		StackID                                              string `xml:"StackId"`
+		StackName                                            string
+		ChangeSetID                                          string `xml:"ChangeSetId"`
+		ChangeSetName, ExecutionStatus, Status, CreationTime string
+		StatusReason                                         string `xml:",omitempty"`
 	}
 	out := struct {
 		Summaries []summary `xml:"Summaries>member"`
@@ -255,7 +258,10 @@ func listExports(c *call) (any, error) {
 	s := c.account.Stacks
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	type export struct{ ExportingStackId, Name, Value string }
+	type export struct {
+		ExportingStackID string `xml:"ExportingStackId"`
+		Name, Value      string
+	}
 	out := struct {
 		Exports []export `xml:"Exports>member"`
 	}{}
@@ -297,9 +303,9 @@ func getTemplate(c *call) (any, error) {
 
 type resourceXML struct {
 	StackName            string
-	StackId              string
-	LogicalResourceId    string
-	PhysicalResourceId   string `xml:",omitempty"`
+	StackID              string `xml:"StackId"`
+	LogicalResourceID    string `xml:"LogicalResourceId"`
+	PhysicalResourceID   string `xml:"PhysicalResourceId,omitempty"`
 	ResourceType         string
 	Timestamp            string
 	ResourceStatus       string

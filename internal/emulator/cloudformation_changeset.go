@@ -43,7 +43,6 @@ type changeDetail struct {
 	property   string
 	recreation string // Never, Always, Conditionally
 	dynamic    bool   // whether it does is known once others are made
-	causing    string // what it refers to
 }
 
 // Texts of a change set without changes. The second is UpdateStack's, and comes
@@ -102,7 +101,10 @@ func createChangeSet(c *call) (any, error) {
 	set.id = s.account.arn("cloudformation", "changeSet/"+set.name+"/"+requestID())
 	st.changeSets = append(st.changeSets, set)
 	s.account.cloud.background(func(ctx context.Context) { st.compute(ctx, set) })
-	return struct{ Id, StackId string }{set.id, st.id}, nil
+	return struct {
+		ID      string `xml:"Id"`
+		StackID string `xml:"StackId"`
+	}{set.id, st.id}, nil
 }
 
 // readChangeSet reads what the call says without the stack.
@@ -277,7 +279,7 @@ func (st *stack) compute(ctx context.Context, set *changeSet) {
 	changes, outputs, err := st.diff(set)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	reason := ""
+	var reason string
 	switch {
 	case err != nil:
 		reason = err.Error()

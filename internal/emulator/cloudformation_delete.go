@@ -89,5 +89,7 @@ func updateTerminationProtection(c *call) (any, error) {
 		return nil, noStack(name)
 	}
 	st.protected = c.param("EnableTerminationProtection") == "true"
-	return struct{ StackId string }{st.id}, nil
+	return struct {
+		StackID string `xml:"StackId"`
+	}{st.id}, nil
 }

@@ -54,7 +54,9 @@ func detectStackDrift(c *call) (any, error) {
 	s.detections[d.id] = d
 	caller := c.caller
 	c.cloud.background(func(ctx context.Context) { st.detect(ctx, d, caller) })
-	return struct{ StackDriftDetectionId string }{d.id}, nil
+	return struct {
+		StackDriftDetectionID string `xml:"StackDriftDetectionId"`
+	}{d.id}, nil
 }
 
 func (st *stack) detect(ctx context.Context, d *detection, who *Caller) {
@@ -167,8 +169,8 @@ func jsonText(v any) string {
 }
 
 type detectionXML struct {
-	StackId                   string
-	StackDriftDetectionId     string
+	StackID                   string `xml:"StackId"`
+	StackDriftDetectionID     string `xml:"StackDriftDetectionId"`
 	StackDriftStatus          string `xml:",omitempty"`
 	DetectionStatus           string
 	DetectionStatusReason     string `xml:",omitempty"`
@@ -187,7 +189,7 @@ func describeStackDriftDetectionStatus(c *call) (any, error) {
 	if d == nil {
 		return nil, fault("ValidationError", "No drift detection found with id %s", c.param("StackDriftDetectionId"))
 	}
-	out := detectionXML{StackId: d.stack, StackDriftDetectionId: d.id, DetectionStatus: d.status, DetectionStatusReason: d.reason, Timestamp: stamp(d.at)}
+	out := detectionXML{StackID: d.stack, StackDriftDetectionID: d.id, DetectionStatus: d.status, DetectionStatusReason: d.reason, Timestamp: stamp(d.at)}
 	if d.status != "DETECTION_IN_PROGRESS" {
 		n := 0
 		for _, r := range d.resources {
@@ -201,9 +203,9 @@ func describeStackDriftDetectionStatus(c *call) (any, error) {
 }
 
 type driftXML struct {
-	StackId                  string
-	LogicalResourceId        string
-	PhysicalResourceId       string
+	StackID                  string `xml:"StackId"`
+	LogicalResourceID        string `xml:"LogicalResourceId"`
+	PhysicalResourceID       string `xml:"PhysicalResourceId"`
 	ResourceType             string
 	ExpectedProperties       string               `xml:",omitempty"`
 	ActualProperties         string               `xml:",omitempty"`

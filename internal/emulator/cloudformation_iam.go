@@ -238,8 +238,8 @@ func managedPolicyType() *resourceType {
 func lastPart(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
 
 type providerProperties struct {
-	Url            string   `json:",omitempty"`
-	ClientIdList   []string `json:",omitempty"`
+	URL            string   `json:"Url,omitempty"`
+	ClientIDList   []string `json:"ClientIdList,omitempty"`
 	ThumbprintList []string `json:",omitempty"`
 }
 
@@ -249,7 +249,7 @@ func providerType() *resourceType {
 		asks: func(a *Account, v verb, physical string, _, new *providerProperties) []question {
 			arn := physical
 			if v == creates {
-				arn = "arn:aws:iam::" + a.ID + ":oidc-provider/" + strings.TrimPrefix(new.Url, "https://")
+				arn = "arn:aws:iam::" + a.ID + ":oidc-provider/" + strings.TrimPrefix(new.URL, "https://")
 			}
 			switch v {
 			case creates:
@@ -262,15 +262,15 @@ func providerType() *resourceType {
 			return all(arn, "iam:GetOpenIDConnectProvider")
 		},
 		create: func(a *Account, _ string, p providerProperties) (string, error) {
-			return a.IAM.CreateProvider(p.Url, p.ClientIdList)
+			return a.IAM.CreateProvider(p.URL, p.ClientIDList)
 		},
 		update: func(a *Account, physical string, _, p providerProperties) error {
-			return a.IAM.UpdateProvider(physical, p.ClientIdList)
+			return a.IAM.UpdateProvider(physical, p.ClientIDList)
 		},
 		remove: func(a *Account, physical string, _ providerProperties) error { return a.IAM.DeleteProvider(physical) },
 		read: func(a *Account, physical string) (providerProperties, bool) {
 			p, ok := a.IAM.Provider(physical)
-			return providerProperties{Url: "https://" + p.URL, ClientIdList: p.Audiences}, ok
+			return providerProperties{URL: "https://" + p.URL, ClientIDList: p.Audiences}, ok
 		},
 		attr: func(_ *Account, physical, name string) (string, bool) { return physical, name == "Arn" },
 	})

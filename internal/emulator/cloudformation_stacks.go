@@ -22,7 +22,7 @@ func maskedParameters(t *cfn.Template, values map[string]string) []parameterXML 
 }
 
 type stackXML struct {
-	StackId                     string
+	StackID                     string `xml:"StackId"`
 	StackName                   string
 	Description                 string `xml:",omitempty"`
 	CreationTime                string
@@ -54,7 +54,7 @@ type driftInfoXML struct {
 // xml is called under the lock.
 func (st *stack) xml() stackXML {
 	out := stackXML{
-		StackId: st.id, StackName: st.name, Description: st.description, CreationTime: stamp(st.created),
+		StackID: st.id, StackName: st.name, Description: st.description, CreationTime: stamp(st.created),
 		StackStatus: st.status, StackStatusReason: st.reason, RoleARN: st.role, EnableTerminationProtection: st.protected,
 		Capabilities: st.capabilities, Parameters: st.parametersXML(), Tags: tagsXML(st.tags),
 		DriftInformation: driftInfoXML{StackDriftStatus: "NOT_CHECKED"},
@@ -109,7 +109,7 @@ func describeStacks(c *call) (any, error) {
 }
 
 type stackSummaryXML struct {
-	StackId           string
+	StackID           string `xml:"StackId"`
 	StackName         string
 	CreationTime      string
 	LastUpdatedTime   string `xml:",omitempty"`
@@ -136,18 +136,18 @@ func listStacks(c *call) (any, error) {
 		}
 		x := st.xml()
 		out.StackSummaries = append(out.StackSummaries, stackSummaryXML{
-			x.StackId, x.StackName, x.CreationTime, x.LastUpdatedTime, x.DeletionTime, x.StackStatus, x.StackStatusReason, x.DriftInformation,
+			x.StackID, x.StackName, x.CreationTime, x.LastUpdatedTime, x.DeletionTime, x.StackStatus, x.StackStatusReason, x.DriftInformation,
 		})
 	}
 	return out, nil
 }
 
 type eventXML struct {
-	StackId              string
-	EventId              string
+	StackID              string `xml:"StackId"`
+	EventID              string `xml:"EventId"`
 	StackName            string
-	LogicalResourceId    string
-	PhysicalResourceId   string `xml:",omitempty"`
+	LogicalResourceID    string `xml:"LogicalResourceId"`
+	PhysicalResourceID   string `xml:"PhysicalResourceId,omitempty"`
 	ResourceType         string
 	Timestamp            string
 	ResourceStatus       string

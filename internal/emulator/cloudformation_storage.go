@@ -268,21 +268,21 @@ func secretType() *resourceType {
 }
 
 type secretPolicyProperties struct {
-	SecretId          string   `json:",omitempty"`
+	SecretID          string   `json:"SecretId,omitempty"`
 	ResourcePolicy    document `json:",omitempty"`
 	BlockPublicPolicy Flag     `json:",omitempty"`
 }
 
 func secretPolicyType() *resourceType {
 	put := func(a *Account, p secretPolicyProperties) error {
-		return a.Secrets.Update(p.SecretId, func(s *Secret) { s.Policy = string(p.ResourcePolicy) })
+		return a.Secrets.Update(p.SecretID, func(s *Secret) { s.Policy = string(p.ResourcePolicy) })
 	}
 	return kind("AWS::SecretsManager::ResourcePolicy", kindOf[secretPolicyProperties]{
 		replace: []string{"SecretId"},
 		asks: func(a *Account, v verb, physical string, _, new *secretPolicyProperties) []question {
 			secret := physical
 			if new != nil {
-				secret = new.SecretId
+				secret = new.SecretID
 			}
 			switch v {
 			case creates, updates:
@@ -296,7 +296,7 @@ func secretPolicyType() *resourceType {
 			}
 			return secretQuestions(a, secret, "secretsmanager:GetResourcePolicy")
 		},
-		create: func(a *Account, _ string, p secretPolicyProperties) (string, error) { return p.SecretId, put(a, p) },
+		create: func(a *Account, _ string, p secretPolicyProperties) (string, error) { return p.SecretID, put(a, p) },
 		update: func(a *Account, _ string, _, p secretPolicyProperties) error { return put(a, p) },
 		remove: func(a *Account, _ string, p secretPolicyProperties) error {
 			p.ResourcePolicy = ""
@@ -305,7 +305,7 @@ func secretPolicyType() *resourceType {
 		read: func(a *Account, physical string) (secretPolicyProperties, bool) {
 			s, _ := a.Secrets.Secret(physical)
 			// What is blocked is asked when a policy is put, and not kept.
-			return secretPolicyProperties{SecretId: s.ARN, ResourcePolicy: document(s.Policy), BlockPublicPolicy: true}, s.Policy != ""
+			return secretPolicyProperties{SecretID: s.ARN, ResourcePolicy: document(s.Policy), BlockPublicPolicy: true}, s.Policy != ""
 		},
 		attr: func(*Account, string, string) (string, bool) { return "", false },
 	})

@@ -105,7 +105,7 @@ type BuildVariable struct {
 
 // ProjectVPC is the network that a project's builds have.
 type ProjectVPC struct {
-	VpcId            string
+	VpcID            string `json:"VpcId"`
 	Subnets          []string
 	SecurityGroupIds []string
 }
@@ -223,7 +223,7 @@ func (p *Project) check(a *Account) error {
 
 func (p *Project) checkParts() error {
 	// https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html
-	if v := p.VpcConfig; v != nil && (v.VpcId == "" || len(v.Subnets) == 0 || len(v.Subnets) > 16 || len(v.SecurityGroupIds) == 0 || len(v.SecurityGroupIds) > 5) {
+	if v := p.VpcConfig; v != nil && (v.VpcID == "" || len(v.Subnets) == 0 || len(v.Subnets) > 16 || len(v.SecurityGroupIds) == 0 || len(v.SecurityGroupIds) > 5) {
 		return invalidInput("Invalid vpc config: a VPC, 1 to 16 subnets and 1 to 5 security groups")
 	}
 	if l := p.LogsConfig; l != nil && l.CloudWatchLogs.Status != "ENABLED" {

@@ -218,7 +218,7 @@ func (v *ProjectVPC) json() *vpcJSON {
 	if v == nil {
 		return nil
 	}
-	return &vpcJSON{v.VpcId, v.Subnets, v.SecurityGroupIds}
+	return &vpcJSON{v.VpcID, v.Subnets, v.SecurityGroupIds}
 }
 
 func (b *build) json() *buildJSON {

@@ -48,7 +48,7 @@ func (b *build) attach(role *Caller) error {
 	for _, action := range []string{"DescribeVpcs", "DescribeSubnets", "DescribeSecurityGroups", "DescribeDhcpOptions", "DescribeNetworkInterfaces"} {
 		questions = append(questions, question{action: "ec2:" + action, resource: "*"})
 	}
-	vpc := map[string][]string{"ec2:Vpc": {a.arn("ec2", "vpc/"+v.VpcId)}}
+	vpc := map[string][]string{"ec2:Vpc": {a.arn("ec2", "vpc/"+v.VpcID)}}
 	anInterface := a.arn("ec2", "network-interface/*")
 	create := func(resource string, keys map[string][]string) {
 		questions = append(questions, question{action: "ec2:CreateNetworkInterface", resource: resource, keys: keys})
@@ -148,9 +148,14 @@ func (a *Account) askBucket(who *Caller, action, bucket, key string) error {
 }
 
 // download unpacks the source and starts the group that all of the build's
-// processes belong to.
+// processes belong to. Permissions as on
+// https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-service-role.html
 func (b *build) download(context.Context) error {
-	v, err := b.service.account.readObject(b.role, b.source, "", "s3:GetObject", "s3:GetObjectVersion")
+	err := b.service.account.askBucket(b.role, "s3:GetBucketLocation", b.source.bucket, "")
+	var v *objectVersion
+	if err == nil {
+		v, err = b.service.account.readObject(b.role, b.source, "", "s3:GetObject", "s3:GetObjectVersion")
+	}
 	if err != nil {
 		return failed("CLIENT_ERROR", "error while downloading the source from %s/%s: %v", b.source.bucket, b.source.key, err)
 	}

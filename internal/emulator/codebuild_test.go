@@ -22,6 +22,10 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator"
 )
 
+// init gives this process a variable that no build may see. It is not the test's
+// own, for tests here run side by side.
+func init() { _ = os.Setenv("SYNOPS_LEAK", "from this machine") }
+
 func startInput(run string) *codepipeline.StartPipelineExecutionInput {
 	return &codepipeline.StartPipelineExecutionInput{
 		Name: aws.String("synops-admin"), Variables: []cptypes.PipelineVariable{{Name: aws.String("RUN"), Value: &run}},
@@ -42,7 +46,6 @@ func (l *lane) lines(b cbtypes.Build) []string {
 // TestBuild_Environment: a build has what CodeBuild gives and what the project and
 // the pipeline say, and nothing of this machine.
 func TestBuild_Environment(t *testing.T) {
-	t.Setenv("SYNOPS_LEAK", "from this machine")
 	l := newLane(t, newQuickWorld(t), "./tool", map[string]string{"tool": "#!/bin/sh\nenv | sort\n"}, nil)
 	execution := l.start("20261123T1-canary-1")
 	b := l.built(l.build(execution))
@@ -231,7 +234,7 @@ func TestBuild_Fault(t *testing.T) {
 func TestBuild_MissingPermission(t *testing.T) {
 	for _, tc := range []struct{ action, phase, says string }{
 		{"logs:CreateLogStream", "PROVISIONING", "logs:CreateLogStream"}, {"logs:PutLogEvents", "PROVISIONING", "logs:PutLogEvents"},
-		{"s3:GetObject", "DOWNLOAD_SOURCE", "Access Denied"}, {"s3:GetObjectVersion", "DOWNLOAD_SOURCE", "Access Denied"},
+		{"s3:GetBucketLocation", "DOWNLOAD_SOURCE", "Access Denied"}, {"s3:GetObject", "DOWNLOAD_SOURCE", "Access Denied"}, {"s3:GetObjectVersion", "DOWNLOAD_SOURCE", "Access Denied"},
 	} {
 		t.Run(tc.action, func(t *testing.T) {
 			l := newLane(t, newQuickWorld(t), "echo unreachable", nil, nil)
@@ -252,7 +255,7 @@ func TestBuild_MissingPermission(t *testing.T) {
 func TestBuild_Network(t *testing.T) {
 	l := newLane(t, newQuickWorld(t), "echo up", nil, nil)
 	p, _ := l.Account(dev).CodeBuild.Project("synops-admin")
-	p.VpcConfig = &emulator.ProjectVPC{VpcId: "vpc-1", Subnets: []string{"subnet-1"}, SecurityGroupIds: []string{"sg-1"}}
+	p.VpcConfig = &emulator.ProjectVPC{VpcID: "vpc-1", Subnets: []string{"subnet-1"}, SecurityGroupIds: []string{"sg-1"}}
 	l.must(l.Account(dev).CodeBuild.PutProject(p))
 	b := l.built(l.build(l.start("r")))
 	if got := phase(b, cbtypes.BuildPhaseTypeProvisioning); b.BuildStatus != cbtypes.StatusTypeFailed || *got.Contexts[0].StatusCode != "VPC_CLIENT_ERROR" {

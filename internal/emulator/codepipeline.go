@@ -18,8 +18,8 @@ type Pipelines struct {
 	// MostActive is how many executions of one pipeline may be active; beyond it a
 	// start is refused. https://github.com/floci-io/floci/pull/3503
 	MostActive int
-	// UpdateCancels ends executions in progress as Cancelled when the pipeline's
-	// definition changes. Their builds go on.
+	// UpdateCancels cancels executions in progress when the pipeline's definition
+	// changes. Their builds go on.
 	// https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_PipelineExecution.html
 	UpdateCancels bool
 	// ActionLimit is after how long a build's action fails although the build goes
@@ -81,7 +81,7 @@ type Stage struct {
 // A PipelineAction is one action: an S3 source or a CodeBuild build.
 type PipelineAction struct {
 	Name             string
-	ActionTypeId     ActionType
+	ActionTypeID     ActionType `json:"ActionTypeId"`
 	Configuration    map[string]Text
 	InputArtifacts   []ArtifactName `json:",omitempty"`
 	OutputArtifacts  []ArtifactName `json:",omitempty"`

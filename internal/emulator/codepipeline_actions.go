@@ -10,9 +10,10 @@ import (
 
 // fetch is the S3 source action: it takes the object's newest version, or the one
 // that the start named, into the pipeline's bucket. Permissions on tags and access
-// lists, which the page names too, are not asked: nothing here has either, and no
+// lists, which the pages name too, are not asked: nothing here has either, and no
 // page says that the action fails without them.
 // https://docs.aws.amazon.com/codepipeline/latest/userguide/action-reference-S3.html
+// https://docs.aws.amazon.com/codepipeline/latest/userguide/how-to-custom-role.html
 func (e *execution) fetch(who *Caller, run *actionRun) error {
 	a := e.service.account
 	from, version := artifact{run.resolved["S3Bucket"], run.resolved["S3ObjectKey"]}, ""
@@ -23,8 +24,12 @@ func (e *execution) fetch(who *Caller, run *actionRun) error {
 			version = o.Value
 		}
 	}
-	if err := a.askBucket(who, "s3:GetBucketVersioning", from.bucket, ""); err != nil {
-		return &actionFailure{"PermissionError", err.Error()}
+	for _, bucket := range []string{from.bucket, e.pipeline.ArtifactStore.Location} {
+		for _, action := range []string{"s3:GetBucketVersioning", "s3:GetBucketLocation"} {
+			if err := a.askBucket(who, action, bucket, ""); err != nil {
+				return &actionFailure{"PermissionError", err.Error()}
+			}
+		}
 	}
 	if b, _ := a.S3.Bucket(from.bucket); !b.Versioned {
 		return &actionFailure{"ConfigurationError", fmt.Sprintf("Versioning is not enabled for the Amazon S3 bucket %s.", from.bucket)}

@@ -280,7 +280,7 @@ func (p *Pipeline) json() pipelineJSON {
 		stage := stageJSON{Name: s.Name}
 		for _, a := range s.Actions {
 			stage.Actions = append(stage.Actions, actionJSON{
-				a.Name, a.ActionTypeId.json(), int(a.RunOrder), a.Configuration, refs(a.InputArtifacts), refs(a.OutputArtifacts), a.Namespace,
+				a.Name, a.ActionTypeID.json(), int(a.RunOrder), a.Configuration, refs(a.InputArtifacts), refs(a.OutputArtifacts), a.Namespace,
 			})
 		}
 		out.Stages = append(out.Stages, stage)

@@ -107,7 +107,7 @@ func (p *Pipeline) checkStages(a *Account) error {
 				return invalidStructure("Action %q is there twice in stage %s", action.Name, stage.Name)
 			}
 			names[action.Name] = true
-			if source := action.ActionTypeId.Category == "Source"; source != (i == 0) {
+			if source := action.ActionTypeID.Category == "Source"; source != (i == 0) {
 				return invalidStructure("Action %s: source actions stand in the first stage, and nothing else does", action.Name)
 			}
 			if err := p.checkAction(a, action, made); err != nil {
@@ -167,7 +167,7 @@ func (p *Pipeline) checkConfiguration(action, key, value string) error {
 
 func (a *PipelineAction) checkProvider() error {
 	var keys, required []string
-	switch t := a.ActionTypeId; {
+	switch t := a.ActionTypeID; {
 	case t == ActionType{"Source", "AWS", "S3", "1"}:
 		keys = []string{"S3Bucket", "S3ObjectKey", "PollForSourceChanges", "AllowOverrideForS3ObjectKey"}
 		required = keys[:2]

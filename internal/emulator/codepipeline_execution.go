@@ -18,7 +18,7 @@ const (
 	statusStopped    = "Stopped"
 	statusSucceeded  = "Succeeded"
 	statusFailed     = "Failed"
-	statusCancelled  = "Cancelled"
+	statusCancelled  = "Cancelled" //nolint:misspell // as the service writes it
 	statusAbandoned  = "Abandoned"
 )
 
@@ -285,7 +285,7 @@ func (e *execution) do(ctx context.Context, run *actionRun) error {
 	if err != nil {
 		return &actionFailure{"PermissionError", err.Error()}
 	}
-	if run.action.ActionTypeId.Provider == "S3" {
+	if run.action.ActionTypeID.Provider == "S3" {
 		return e.fetch(who, run)
 	}
 	return e.build(ctx, who, run)

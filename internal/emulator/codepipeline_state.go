@@ -185,7 +185,7 @@ func (r *actionRun) detail(e *execution) actionDetail {
 		Execution: e.id, ID: r.id, Version: e.pipeline.Version, Stage: r.stage, Action: r.action.Name,
 		Started: epoch(r.started), Updated: epoch(r.updated), Status: r.status,
 		Input: actionInput{
-			r.action.ActionTypeId.json(), r.action.Configuration, r.resolved, refs(r.action.InputArtifacts), r.action.Namespace,
+			r.action.ActionTypeID.json(), r.action.Configuration, r.resolved, refs(r.action.InputArtifacts), r.action.Namespace,
 		},
 		Output: actionOutput{Outputs: refs(r.action.OutputArtifacts), Variables: r.outputs},
 	}

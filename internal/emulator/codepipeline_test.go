@@ -303,7 +303,7 @@ func TestPipeline_UpdateCancels(t *testing.T) {
 // that needs it.
 func TestPipeline_MissingPermission(t *testing.T) {
 	for action, failing := range map[string]string{
-		"s3:GetBucketVersioning": "Bundle", "s3:GetObject": "Bundle", "s3:PutObject": "Bundle",
+		"s3:GetBucketVersioning": "Bundle", "s3:GetBucketLocation": "Bundle", "s3:GetObject": "Bundle", "s3:PutObject": "Bundle",
 		"codebuild:StartBuild": "Work", "codebuild:BatchGetBuilds": "Work",
 	} {
 		t.Run(action, func(t *testing.T) {

@@ -22,9 +22,11 @@ func pipelinesOf(c aws.Config) *codepipeline.Client { return codepipeline.NewFro
 func buildsOf(c aws.Config) *codebuild.Client       { return codebuild.NewFromConfig(c) }
 
 // newQuickWorld is a world in which time passes and which takes no longer than it
-// must. change may alter the settings.
+// must, for a test that runs beside others: most of it is waiting. change may alter
+// the settings.
 func newQuickWorld(t *testing.T, change ...func(*emulator.Settings)) *world {
 	t.Helper()
+	t.Parallel()
 	w := newWorld(t, func(c *emulator.Config) {
 		c.Now, c.Dir = nil, t.TempDir()
 		s := c.Settings
@@ -188,6 +190,7 @@ Resources:
           - {Effect: Allow, Action: ["logs:CreateLogStream", "logs:PutLogEvents"], Resource: !Sub "${Logs.Arn}"}
           - {Effect: Allow, Action: ["s3:GetObject", "s3:GetObjectVersion"], Resource: "arn:aws:s3:::artifacts-1/synops-admin/*"}
           - {Effect: Allow, Action: "s3:PutObject", Resource: "arn:aws:s3:::artifacts-1/seen"}
+          - {Effect: Allow, Action: "s3:GetBucketLocation", Resource: "arn:aws:s3:::artifacts-1"}
   PipelineRole:
     Type: AWS::IAM::Role
     Properties:
@@ -201,7 +204,7 @@ Resources:
         PolicyDocument:
           Version: "2012-10-17"
           Statement:
-          - {Effect: Allow, Action: "s3:GetBucketVersioning", Resource: "arn:aws:s3:::bundles-1"}
+          - {Effect: Allow, Action: ["s3:GetBucketVersioning", "s3:GetBucketLocation"], Resource: ["arn:aws:s3:::bundles-1", "arn:aws:s3:::artifacts-1"]}
           - {Effect: Allow, Action: ["s3:GetObject", "s3:GetObjectVersion"], Resource: "arn:aws:s3:::bundles-1/*"}
           - {Effect: Allow, Action: "s3:PutObject", Resource: "arn:aws:s3:::artifacts-1/*"}
           - {Effect: Allow, Action: ["codebuild:StartBuild", "codebuild:BatchGetBuilds"], Resource: !GetAtt Project.Arn}
