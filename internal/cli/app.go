@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/deploy"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/environments"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/redact"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
@@ -338,13 +339,5 @@ func version() string {
 	if !ok {
 		return "unknown"
 	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return "devel-" + s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return "devel"
+	return deploy.VersionOf(info) // as the bundle is named, which is compared with it
 }

@@ -60,8 +60,10 @@ func (a *app) bootstrap(ctx context.Context, choice *environments.Choice, f *app
 	if err != nil {
 		return err
 	}
-	a.sayLines(deploy.ParameterLines(s.Parameters))
 	p, err := d.Prepare(ctx, s)
+	if err != nil || p.Kind != deploy.Unchanged {
+		a.sayLines(deploy.ParameterLines(s.Parameters))
+	}
 	if err != nil {
 		return err
 	}
@@ -89,7 +91,11 @@ func (a *app) applyBootstrap(ctx context.Context, env *ops.Environment, d *deplo
 		return err
 	}
 	return a.print(one, func(w io.Writer) error {
-		return printLines(w, append(one.lines(), nextSteps(env, one.Outputs)...))
+		lines := one.lines()
+		if one.Kind == deploy.Create {
+			lines = append(lines, nextSteps(env, one.Outputs)...)
+		}
+		return printLines(w, lines)
 	})
 }
 

@@ -60,19 +60,15 @@ func (a *app) compile(ctx context.Context, architecture string) (*deploy.Binary,
 	if architecture == "" {
 		architecture = "arm64"
 	}
-	goarch := deploy.GoArchitecture(architecture)
-	if goarch == "" {
-		return nil, &ops.Error{Code: ops.Invalid, Message: "--architecture " + ops.Quote(architecture) + " is not known.", Hint: "It is arm64 or x86_64."}
-	}
 	dir, err := os.MkdirTemp("", "synops-bundle-")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder to build in: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "synops")
-	a.say("building synops for linux/%s (about a minute the first time)", goarch)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, "github.com/Sage-Bionetworks/synapse-ops-core/cmd/synops")
-	cmd.Env = append(a.goEnviron(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch, "GOFLAGS=")
+	a.say("building synops for linux/%s (about a minute the first time)", architecture)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=auto", "-ldflags=-s -w", "-o", out, "github.com/Sage-Bionetworks/synapse-ops-core/cmd/synops")
+	cmd.Env = append(a.goEnviron(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+architecture, "GOFLAGS=")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return nil, notCompiled(ctx, string(text), err)
 	}

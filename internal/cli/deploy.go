@@ -62,7 +62,7 @@ func (a *app) deployCommand() *cobra.Command {
 	f.register(cmd)
 	cmd.Flags().BoolVar(&f.check, "check", false, "change nothing; say what differs from what a deployment would leave")
 	cmd.Flags().BoolVar(&f.interrupt, "interrupt", false, "change a pipeline or project although its lane has executions in progress")
-	cmd.Flags().StringVar(&f.architecture, "architecture", "", "`MACHINE` that builds run on: arm64 or x86_64 (default: as deployed, at first arm64)")
+	cmd.Flags().StringVar(&f.architecture, "architecture", "", "`MACHINE` that builds run on: arm64 or amd64 (default: as deployed; at first the program's own, or arm64)")
 	cmd.Flags().StringVar(&f.binary, "binary", "", "`FILE` of a release to bundle (default: this program where it is fit, else built from the checkout here)")
 	cmd.Flags().StringVar(&f.lowest, "lowest", "", "`VERSION` that is the lowest still allowed to run (default: as it is)")
 	return cmd
@@ -104,8 +104,8 @@ func (a *app) rollout(ctx context.Context, choice *environments.Choice, args []s
 		return nil, &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("Not all of %s are lanes of %s.", strings.Join(args, ", "), env.Name), Hint: "Add them to lanes in its entry in the environments file."}
 	}
 	var err error
-	if f.architecture != "" && deploy.GoArchitecture(f.architecture) == "" {
-		return nil, &ops.Error{Code: ops.Invalid, Message: "--architecture " + ops.Quote(f.architecture) + " is not known.", Hint: "It is arm64 or x86_64."}
+	if f.architecture != "" && !slices.Contains(deploy.Architectures(), f.architecture) {
+		return nil, &ops.Error{Code: ops.Invalid, Message: "--architecture " + ops.Quote(f.architecture) + " is not known.", Hint: "It is " + strings.Join(deploy.Architectures(), " or ") + "."}
 	}
 	if r.asked, err = pairs(f.parameters); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +18,8 @@ import (
 // A Binary is a compiled synops and what it says of itself.
 type Binary struct {
 	Data         []byte
-	Architecture string // arm64 or x86_64
-	Version      string // the module's, such as v1.4.0, or a pseudo-version of a commit
+	Architecture string // one of Architectures
+	Version      string // see VersionOf
 	Commit       string // "" when it was built without the repository's history
 	Modified     bool   // built from files that the commit does not hold
 }
@@ -26,18 +27,21 @@ type Binary struct {
 // program is the path of the command that a bundle holds.
 const program = "github.com/Sage-Bionetworks/synapse-ops-core/cmd/synops"
 
-// architectures are what builds run on, by what Go calls them.
-var architectures = map[string]string{"amd64": "x86_64", "arm64": "arm64"}
+// Architectures are what builds run on, as Go calls them.
+func Architectures() []string { return []string{"arm64", "amd64"} }
 
-// GoArchitecture is what Go calls an architecture, "" for one that builds do not
-// run on.
-func GoArchitecture(name string) string {
-	for goarch, ours := range architectures {
-		if ours == name {
-			return goarch
+// VersionOf is how a program names its version: its module's, else the commit it
+// was built from, else that it is in development.
+func VersionOf(info *debug.BuildInfo) string {
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return "devel-" + s.Value[:min(12, len(s.Value))]
 		}
 	}
-	return ""
+	return "devel"
 }
 
 // ReadBinary checks that data is our program, static and for the machines that
@@ -51,11 +55,11 @@ func ReadBinary(data []byte) (*Binary, error) {
 	for _, s := range info.Settings {
 		set[s.Key] = s.Value
 	}
-	b := &Binary{Data: data, Architecture: architectures[set["GOARCH"]], Version: info.Main.Version, Commit: set["vcs.revision"], Modified: set["vcs.modified"] == "true"}
+	b := &Binary{Data: data, Architecture: set["GOARCH"], Version: VersionOf(info), Commit: set["vcs.revision"], Modified: set["vcs.modified"] == "true"}
 	switch {
 	case info.Path != program:
 		return nil, notBundled("it is "+ops.Quote(info.Path)+", not synops.", nil)
-	case set["GOOS"] != "linux" || b.Architecture == "":
+	case set["GOOS"] != "linux" || !slices.Contains(Architectures(), b.Architecture):
 		return nil, notBundled(fmt.Sprintf("it is built for %s/%s; builds run on linux/arm64 or linux/amd64.", set["GOOS"], set["GOARCH"]), nil)
 	}
 	file, err := elf.NewFile(bytes.NewReader(data))

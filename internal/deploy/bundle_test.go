@@ -191,7 +191,7 @@ func TestReadBinary(t *testing.T) {
 	run(nil, "git", "tag", "v1.4.0")
 
 	b, err := deploy.ReadBinary(build("./cmd/synops", "GOOS=linux", "GOARCH=amd64"))
-	if err != nil || b.Version != "v1.4.0" || len(b.Commit) != 40 || b.Modified || b.Architecture != "x86_64" {
+	if err != nil || b.Version != "v1.4.0" || len(b.Commit) != 40 || b.Modified || b.Architecture != "amd64" {
 		t.Fatalf("read %+v, %v", b, err)
 	}
 	if err := b.CheckReleased("prod", ""); err != nil {

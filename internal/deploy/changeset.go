@@ -35,10 +35,9 @@ type Prepared struct {
 	// none, Stack.Parameters tells them all.
 	Values []string
 
-	id        string // of the change set
-	stackID   string
-	lastEvent string // the stack's newest before, so that older ones are not told again
-	review    bool   // the stack is there for this change set only
+	id      string // of the change set
+	stackID string
+	review  bool // the stack is there for this change set only
 }
 
 // noChange are the texts by which CloudFormation says that there is nothing to do
@@ -63,9 +62,6 @@ func (d *Deployer) Prepare(ctx context.Context, s Stack) (*Prepared, error) {
 	p := &Prepared{Stack: s, Kind: Create, review: true}
 	if at == update {
 		p.Kind, p.review, p.Values = Update, false, changedValues(now, s.Parameters)
-		if p.lastEvent, err = d.newestEvent(ctx, s.Name); err != nil {
-			return nil, err
-		}
 	}
 	if err := d.createChangeSet(ctx, p); err != nil {
 		return nil, err
@@ -200,12 +196,16 @@ func (d *Deployer) Discard(ctx context.Context, p *Prepared) error {
 // Execute makes the changes of p, tells of each as it happens, and returns the
 // stack's outputs. When ctx ends CloudFormation goes on; the error says so.
 func (d *Deployer) Execute(ctx context.Context, p *Prepared) (map[string]string, error) {
+	seen, err := d.newestEvent(ctx, p.stackID) // what was before is not told again
+	if err != nil {
+		return nil, err
+	}
 	token := "synops-" + random()
 	if _, err := d.c.Clients.Stacks.ExecuteChangeSet(ctx, &cfnapi.ExecuteChangeSetInput{ChangeSetName: aws.String(p.id), StackName: aws.String(p.stackID), ClientRequestToken: aws.String(token)}); err != nil {
 		return nil, awsauth.Explain("executing the change set of "+p.Stack.Name, err)
 	}
 	p.id = "" // it is CloudFormation's now
-	seen, pause := p.lastEvent, d.pacing()
+	pause := d.pacing()
 	for {
 		// The status first: events that came before it are then sure to be told.
 		s, err := d.find(ctx, p.stackID)

@@ -190,10 +190,29 @@ func ago(t time.Time) string {
 
 func (x *doctor) lanes(ctx context.Context) {
 	for _, l := range x.lanesHere() {
+		if !x.deployed(ctx, l) {
+			continue
+		}
 		x.pipeline(ctx, l)
 		x.project(ctx, l)
 		x.logs(ctx, l)
 	}
+}
+
+// deployed tells whether a lane's stack is there, and says so where it is not well.
+func (x *doctor) deployed(ctx context.Context, l ops.Lane) bool {
+	about := "lane " + string(l)
+	s, err := x.find(ctx, LaneStack(l))
+	switch {
+	case err != nil:
+		x.untold(about, err, "")
+	case footingOf(s) == create:
+		x.fail(about, x.deployRemedy(l), "is not deployed")
+		return false
+	case footingOf(s) != update:
+		x.fail(about, x.deployRemedy(l), "its stack is %s", s.StackStatus)
+	}
+	return true
 }
 
 func (x *doctor) pipeline(ctx context.Context, l ops.Lane) {

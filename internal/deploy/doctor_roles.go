@@ -63,6 +63,9 @@ func (x *doctor) roles(ctx context.Context) {
 	}
 	look(x.bootstrapRemedy(), RoleObserve, RolePerform, RoleDeploy, roleBreakGlass, roleStackBuilder, RoleCloudFormation)
 	for _, l := range x.lanesHere() {
+		if s, err := x.find(ctx, LaneStack(l)); err == nil && footingOf(s) == create {
+			continue // its absence is told as one
+		}
 		look(x.deployRemedy(l), "synops-lane-"+string(l), "synops-pipeline-"+string(l))
 	}
 	if well > 0 {

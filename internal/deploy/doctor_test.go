@@ -265,6 +265,8 @@ func TestDoctor_Spoiled(t *testing.T) {
 		about  string
 		says   string
 	}{
+		{"no lane", func(p *patient) { delete(p.stacks, "synops-lane-admin") }, deploy.Fail, "lane admin", "is not deployed"},
+		{"broken lane", func(p *patient) { p.stacks["synops-lane-admin"].StackStatus = types.StackStatusRollbackComplete }, deploy.Fail, "lane admin", "ROLLBACK_COMPLETE"},
 		{"clock", func(p *patient) { p.skew = 2 * time.Minute }, deploy.Fail, "clock", "2m0s off"},
 		{"clock not asked", func(p *patient) { p.denied = "clock" }, deploy.CannotTell, "clock", "AccessDenied"},
 		{"context", func(p *patient) { p.env["CONTEXT"] = "prod" }, deploy.Fail, "variable CONTEXT", `is "prod", want dev`},
