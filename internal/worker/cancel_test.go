@@ -205,7 +205,7 @@ func TestPersonSettles(t *testing.T) {
 			equal(t, "changed", res.Changed, "1 lamp changed. 1 lamp may have been.")
 			equal(t, "next", res.Next, "Find out whether it happened, then: synops resume "+string(run1)+" --settle lamp/l00002=done (or =not-done)")
 			// Without an answer nothing moves.
-			res = r.ends(ops.StartResume, ops.RunFailed, ops.Unsettled)
+			r.ends(ops.StartResume, ops.RunFailed, ops.Unsettled)
 			equal(t, "calls without an answer", r.allCalls(), 2)
 			r.answer = map[string]bool{"lamp/l00002": happened}
 			res = r.ends(ops.StartResume, ops.Succeeded, "")
