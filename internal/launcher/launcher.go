@@ -31,12 +31,14 @@ type Documents interface {
 	CancelMarker(ctx context.Context, ref ops.RunRef) (*ops.CancelMarker, error)
 	CreateCancel(ctx context.Context, ref ops.RunRef, m ops.CancelMarker) (bool, error)
 	Status(ctx context.Context, ref ops.RunRef) (*ops.RunStatus, error)
+	HeldBy(ctx context.Context, env ops.EnvironmentName, name string) (*ops.Lease, error)
 }
 
 // Launcher starts and follows runs. Safe for concurrent use.
 type Launcher struct {
 	Documents Documents
 	Engine    ops.Engine
+	Hold      *Hold // before a run's start and a resume's; nil: starts are not held back
 }
 
 // Answers is what the person who starts an attempt decided.
@@ -78,6 +80,9 @@ func (l *Launcher) Launch(ctx context.Context, key string, req *ops.Request, ans
 		return ref, false, &ops.Refusal{Guard: "claim", Code: ops.Conflict,
 			Reason: fmt.Sprintf("this job already asked for something else: %s.", claim.Run), Remedy: "Start a new workflow run for another request."}
 	}
+	if err := l.holdFirst(ctx, ref, created); err != nil {
+		return ref, !created, err
+	}
 	start := answers.start(ops.StartRun, 1, ref, digest)
 	err = l.Documents.CreateStart(ctx, start)
 	switch {
@@ -89,6 +94,21 @@ func (l *Launcher) Launch(ctx context.Context, key string, req *ops.Request, ans
 		err = fmt.Errorf("writing the start: %w", err)
 	}
 	return ref, !created, err
+}
+
+// holdFirst holds back a run's first start. One that was written before has done
+// its waiting, or did not have to.
+func (l *Launcher) holdFirst(ctx context.Context, ref ops.RunRef, created bool) error {
+	if !created && l.Hold != nil && l.Hold.Lease != "" {
+		starts, err := l.Documents.Starts(ctx, ref)
+		if err != nil {
+			return fmt.Errorf("reading the starts: %w", err)
+		}
+		if len(starts) > 0 {
+			return nil
+		}
+	}
+	return l.await(ctx, ref.Run)
 }
 
 // Tail returns the chance in a run's name.
@@ -230,31 +250,28 @@ func (l *Launcher) look(ctx context.Context, ref ops.RunRef) (*View, error) {
 	if v.State() == ops.StateEnded {
 		return v, nil
 	}
-	exec, err := l.Documents.Execution(ctx, ref, v.newest().N)
+	if err := l.askEngine(ctx, v); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// askEngine asks how the newest attempt is. One that nobody began is gone.
+func (l *Launcher) askEngine(ctx context.Context, v *View) error {
+	v.Live = ops.Gone
+	exec, err := l.Documents.Execution(ctx, v.RunRef, v.newest().N)
 	if err != nil {
-		return nil, fmt.Errorf("reading what was started: %w", err)
+		return fmt.Errorf("reading what was started: %w", err)
 	}
 	if exec == nil && v.current() == nil {
-		return v, nil
+		return nil
 	}
 	if exec != nil {
 		v.exec = *exec
 	}
 	v.asked = true
 	if v.Live, err = l.Engine.Liveness(ctx, v.exec, v.current()); err != nil {
-		return nil, fmt.Errorf("asking engine %s how %s is: %w", l.Engine.Name(), ref.Run, err)
+		return fmt.Errorf("asking engine %s how %s is: %w", l.Engine.Name(), v.Run, err)
 	}
-	return v, nil
-}
-
-// Gone tells whether a lease's holder can provably not act any more: its run has
-// ended, or its newest attempt is gone.
-func (l *Launcher) Gone(ctx context.Context, lease ops.Lease) (bool, error) {
-	v, err := l.Look(ctx, lease.RunRef)
-	if err != nil {
-		return false, err
-	}
-	// A worker that wrote its result has only its lease to release: nothing acts
-	// after a result.
-	return v.State() == ops.StateEnded || v.Live == ops.Gone, nil
+	return nil
 }

@@ -61,6 +61,11 @@ func (l *Launcher) again(ctx context.Context, v *View, kind ops.StartKind, answe
 	if kind == ops.StartResume && v.State() == ops.StateQueued && v.Cancel == nil && v.exec.ID == "" {
 		return l.begin(ctx, v.RunRef) // its launcher died first: the same attempt begins now
 	}
+	if kind == ops.StartResume {
+		if err := l.await(ctx, v.Run); err != nil {
+			return false, err
+		}
+	}
 	err := l.Documents.CreateStart(ctx, v.next(kind, answers))
 	if err != nil && ops.CodeOf(err) != ops.Conflict {
 		return false, fmt.Errorf("writing the start: %w", err)

@@ -106,6 +106,21 @@ func (s *Store) Lease(ctx context.Context, env ops.EnvironmentName, name string)
 	return held, err
 }
 
+// HeldBy is Lease for whoever only waits: of a released one the document is not
+// read, which is a call less. Whoever then takes it reads it.
+func (s *Store) HeldBy(ctx context.Context, env ops.EnvironmentName, name string) (*ops.Lease, error) {
+	folder, err := folderOfLease(env, name)
+	if err != nil {
+		return nil, err
+	}
+	last, _, over, err := s.episodes(ctx, folder, heldSuffix, releasedSuffix)
+	if err != nil || last == 0 || over {
+		return nil, err
+	}
+	_, held, err := s.lastLease(ctx, folder)
+	return held, err
+}
+
 // Leases returns the leases that are held, of all environments, in the order of
 // environment and name.
 func (s *Store) Leases(ctx context.Context) ([]ops.Lease, error) {
