@@ -308,15 +308,7 @@ func (r *rollout) checkAll(ctx context.Context) error {
 		return err
 	}
 	for _, l := range r.lanes {
-		s, err := r.stack(ctx, l, architecture)
-		if ops.CodeOf(err) == ops.Invalid { // a lane that was never deployed has no values to compare
-			drift.Differences = append(drift.Differences, fmt.Sprintf("%s cannot be compared: %v", deploy.LaneStack(l), err))
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := r.d.CheckStack(ctx, s, &drift); err != nil {
+		if err := r.checkLane(ctx, l, architecture, &drift); err != nil {
 			return err
 		}
 	}
@@ -330,6 +322,23 @@ func (r *rollout) checkAll(ctx context.Context) error {
 		return errDrift
 	}
 	return err
+}
+
+// checkLane compares one lane. One that was never deployed has nothing to compare.
+func (r *rollout) checkLane(ctx context.Context, l ops.Lane, architecture string, drift *deploy.Drift) error {
+	there, err := r.d.Deployed(ctx, deploy.LaneStack(l))
+	if err != nil {
+		return err
+	}
+	if !there {
+		drift.Differences = append(drift.Differences, deploy.LaneStack(l)+" is not deployed.")
+		return nil
+	}
+	s, err := r.stack(ctx, l, architecture)
+	if err != nil {
+		return err
+	}
+	return r.d.CheckStack(ctx, s, drift)
 }
 
 func driftLines(mark string, d *deploy.Drift) []string {

@@ -185,7 +185,7 @@ func orUnknown(commit string) string {
 func (d *Deployer) Publish(ctx context.Context, bucket string, b *Bundle, p *Publication) error {
 	if p.Upload {
 		out, err := d.c.Clients.Objects.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(BundleKey), Body: bytes.NewReader(b.Zip),
-			ContentType: aws.String("application/zip"), ChecksumAlgorithm: types.ChecksumAlgorithmSha256})
+			ContentType: aws.String("application/zip")})
 		if err != nil {
 			return awsauth.Explain("uploading "+BundleKey, err)
 		}

@@ -2,9 +2,10 @@ package deploy
 
 import (
 	"context"
-	"encoding/base64"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 	cfnapi "github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/awsauth"
@@ -39,6 +39,12 @@ func (r *Drift) unknown(ctx context.Context, what string, err error) error {
 
 // driftTime bounds waiting for CloudFormation to look at a stack's resources.
 const driftTime = 5 * time.Minute
+
+// Deployed tells whether a stack is there, and not for review only.
+func (d *Deployer) Deployed(ctx context.Context, name string) (bool, error) {
+	s, err := d.find(ctx, name)
+	return err == nil && footingOf(s) != create, err
+}
 
 // CheckStack notes in r how a stack differs from what it is to be: its template, its
 // parameters, and what was changed of its resources behind CloudFormation's back.
@@ -143,25 +149,21 @@ func (d *Deployer) CheckBundle(ctx context.Context, bucket, synops string, r *Dr
 	if c.Synops != synops {
 		r.differs("The bundle is %s and this is %s.", c.Synops, synops)
 	}
-	head, err := d.c.Clients.Objects.HeadObject(ctx, &s3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String(BundleKey), ChecksumMode: s3types.ChecksumModeEnabled})
+	newest, err := d.c.Clients.Objects.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(BundleKey)})
 	if err != nil {
-		return r.unknown(ctx, "the bundle", awsauth.Explain("looking at "+BundleKey, err))
+		return r.unknown(ctx, "the bundle", awsauth.Explain("reading "+BundleKey, err))
 	}
-	if v := aws.ToString(head.VersionId); v != c.VersionID {
+	defer newest.Body.Close()
+	if v := aws.ToString(newest.VersionId); v != c.VersionID {
 		r.differs("The newest %s is version %s, and %s names %s: it was not written by a deployment.", BundleKey, shown(v), CurrentKey, shown(c.VersionID))
 		return nil
 	}
-	if sum := head.ChecksumSHA256; sum != nil && c.Digest != digestOfChecksum(*sum) {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, newest.Body); err != nil {
+		return r.unknown(ctx, "the bundle", awsauth.Explain("reading "+BundleKey, err))
+	}
+	if c.Digest.Hex() != hex.EncodeToString(sum.Sum(nil)) {
 		r.differs("%s is not the bundle that %s tells of: another digest.", BundleKey, CurrentKey)
 	}
 	return nil
-}
-
-// digestOfChecksum turns S3's checksum into our digest; "" for one that is of parts.
-func digestOfChecksum(sum string) ops.Digest {
-	b, err := base64.StdEncoding.DecodeString(sum)
-	if err != nil {
-		return ""
-	}
-	return ops.Digest("sha256:" + hex.EncodeToString(b))
 }
