@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"encoding/base32"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -41,7 +40,6 @@ type stack struct {
 	capabilities []string
 	taken        map[string]bool // exports that it takes
 	role         string          // ARN of the role that it changes with; "" that of who asks
-	tags         []Tag
 	protected    bool
 
 	status, reason            string
@@ -143,21 +141,6 @@ func (st *stack) event(e stackEvent) {
 		e.id = e.logical + "-" + e.status + "-" + e.id
 	}
 	st.events = append(st.events, e)
-}
-
-// exported returns what any stack exports under a name. It is called under the lock.
-func (s *CloudFormation) exported(name string) (cfn.Output, *stack) {
-	for _, st := range s.stacks {
-		if st.status == "DELETE_COMPLETE" {
-			continue
-		}
-		for _, o := range st.outputs {
-			if o.Export == name {
-				return o, st
-			}
-		}
-	}
-	return cfn.Output{}, nil
 }
 
 // environment is what the stack's template is resolved against: the resources as
@@ -298,5 +281,3 @@ func acknowledged(capability string, given []string) error {
 	}
 	return fault("InsufficientCapabilitiesException", "Requires capabilities : [%s]", capability)
 }
-
-func sprint(v any) string { return fmt.Sprint(v) }

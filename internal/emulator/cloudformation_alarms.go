@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -341,7 +342,7 @@ func readAlarm(a *Account, physical string) (alarmProperties, bool) {
 	w, ok := a.CloudWatch.Alarm(physical)
 	p := alarmProperties{
 		AlarmName: w.Name, AlarmDescription: w.Description, EvaluationPeriods: Number(w.Periods), DatapointsToAlarm: Number(w.Datapoints),
-		ComparisonOperator: w.Comparison, Threshold: json.Number(sprint(w.Threshold)), TreatMissingData: w.Missing,
+		ComparisonOperator: w.Comparison, Threshold: json.Number(fmt.Sprint(w.Threshold)), TreatMissingData: w.Missing,
 		AlarmActions: w.AlarmTopics, OKActions: w.OKTopics,
 	}
 	for _, q := range w.Queries {

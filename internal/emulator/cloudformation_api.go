@@ -13,7 +13,7 @@ func cloudFormationService() service {
 		operations: map[string]operation{
 			"CreateChangeSet": {do: createChangeSet, takes: []string{
 				"StackName", "ChangeSetName", "ChangeSetType", "Description", "TemplateBody", "UsePreviousTemplate", "Parameters",
-				"Capabilities", "RoleARN", "Tags", "ClientToken", "OnStackFailure", "IncludeNestedStacks",
+				"Capabilities", "RoleARN", "ClientToken", "OnStackFailure", "IncludeNestedStacks",
 			}},
 			"DescribeChangeSet": {do: describeChangeSet, takes: []string{"StackName", "ChangeSetName", "NextToken"}},
 			"ListChangeSets":    {do: listChangeSets, takes: []string{"StackName", "NextToken"}},
@@ -91,16 +91,6 @@ func (set *changeSet) parametersXML() []parameterXML {
 
 func (st *stack) parametersXML() []parameterXML { return maskedParameters(st.template, st.parameters) }
 
-type tagXML struct{ Key, Value string }
-
-func tagsXML(tags []Tag) []tagXML {
-	var out []tagXML
-	for _, t := range tags {
-		out = append(out, tagXML{t.Key, string(t.Value)})
-	}
-	return out
-}
-
 type changeSetXML struct {
 	ChangeSetName   string
 	ChangeSetID     string `xml:"ChangeSetId"`
@@ -114,7 +104,6 @@ type changeSetXML struct {
 	OnStackFailure  string         `xml:",omitempty"`
 	Parameters      []parameterXML `xml:"Parameters>member"`
 	Capabilities    []string       `xml:"Capabilities>member"`
-	Tags            []tagXML       `xml:"Tags>member"`
 	Changes         []changeXML    `xml:"Changes>member"`
 	NextToken       string         `xml:",omitempty"`
 }
@@ -162,7 +151,7 @@ func describeChangeSet(c *call) (any, error) {
 	out := changeSetXML{
 		ChangeSetName: set.name, ChangeSetID: set.id, StackID: st.id, StackName: st.name, Description: set.description,
 		CreationTime: stamp(set.created), ExecutionStatus: set.execution, Status: set.status, StatusReason: set.reason,
-		OnStackFailure: set.onFailure, Parameters: set.parametersXML(), Capabilities: set.capabilities, Tags: tagsXML(set.tags),
+		OnStackFailure: set.onFailure, Parameters: set.parametersXML(), Capabilities: set.capabilities,
 	}
 	page, next, err := pageOf(set.changes, c.param("NextToken"), changesAPage)
 	if err != nil {

@@ -21,7 +21,8 @@ type changeSet struct {
 	parameters     map[string]string
 	capabilities   []string
 	role           string
-	tags           []Tag
+	token          string // ClientToken; "" none
+	executes       string // ClientRequestToken of who executes it
 	created        time.Time
 	status, reason string
 	execution      string
@@ -57,6 +58,11 @@ var (
 	changeSetName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 	stackName     = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 )
+
+type changeSetID struct {
+	ID      string `xml:"Id"`
+	StackID string `xml:"StackId"`
+}
 
 // createChangeSet: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
 func createChangeSet(c *call) (any, error) {
@@ -95,23 +101,23 @@ func createChangeSet(c *call) (any, error) {
 		st.set("REVIEW_IN_PROGRESS", "User Initiated")
 		s.stacks = append(s.stacks, st)
 	}
-	if slices.ContainsFunc(st.changeSets, func(o *changeSet) bool { return o.name == set.name }) {
+	if o := st.changeSet(set.name); o != nil {
+		if set.token != "" && o.token == set.token {
+			return changeSetID{o.id, st.id}, nil // the same call again
+		}
 		return nil, fault("AlreadyExistsException", "ChangeSet %s already exists", set.name)
 	}
 	set.id = s.account.arn("cloudformation", "changeSet/"+set.name+"/"+requestID())
 	st.changeSets = append(st.changeSets, set)
 	s.account.cloud.background(func(ctx context.Context) { st.compute(ctx, set) })
-	return struct {
-		ID      string `xml:"Id"`
-		StackID string `xml:"StackId"`
-	}{set.id, st.id}, nil
+	return changeSetID{set.id, st.id}, nil
 }
 
 // readChangeSet reads what the call says without the stack.
 func (c *call) readChangeSet() (*changeSet, error) {
 	set := &changeSet{
 		name: c.param("ChangeSetName"), kind: c.param("ChangeSetType"), description: c.param("Description"),
-		body: c.param("TemplateBody"), capabilities: c.members("Capabilities"), role: c.param("RoleARN"), tags: c.tags(),
+		body: c.param("TemplateBody"), capabilities: c.members("Capabilities"), role: c.param("RoleARN"), token: c.param("ClientToken"),
 		created: c.cloud.now(), status: "CREATE_PENDING", execution: "UNAVAILABLE", onFailure: c.param("OnStackFailure"),
 	}
 	if set.kind == "" {
@@ -130,14 +136,6 @@ func (c *call) readChangeSet() (*changeSet, error) {
 		return nil, notModeled("CreateChangeSet", "IncludeNestedStacks")
 	}
 	return set, nil
-}
-
-func (c *call) tags() []Tag {
-	var out []Tag
-	for i := 1; c.http.Form.Has(fmt.Sprintf("Tags.member.%d.Key", i)); i++ {
-		out = append(out, Tag{c.param(fmt.Sprintf("Tags.member.%d.Key", i)), Text(c.param(fmt.Sprintf("Tags.member.%d.Value", i)))})
-	}
-	return out
 }
 
 // target returns the stack that the change set is for: a new one, not yet listed,
@@ -283,9 +281,9 @@ func (st *stack) compute(ctx context.Context, set *changeSet) {
 	switch {
 	case err != nil:
 		reason = err.Error()
-	case set.kind == "UPDATE" && len(changes) == 0 && set.body == st.body && maps.Equal(set.parameters, st.parameters) && slices.Equal(set.tags, st.tags):
+	case set.kind == "UPDATE" && len(changes) == 0 && set.body == st.body && maps.Equal(set.parameters, st.parameters):
 		reason = nothingSubmitted
-	case set.kind == "UPDATE" && len(changes) == 0 && slices.Equal(outputs, st.outputs) && slices.Equal(set.tags, st.tags):
+	case set.kind == "UPDATE" && len(changes) == 0 && slices.Equal(outputs, st.outputs):
 		reason = nothingToUpdate
 	default:
 		set.status, set.execution, set.changes = "CREATE_COMPLETE", "AVAILABLE", changes
@@ -351,7 +349,7 @@ func compareResource(t *resourceType, r cfn.Resource, properties map[string]any,
 		return c, true
 	}
 	for _, name := range differing(old.properties, properties) {
-		d := changeDetail{property: name, recreation: "Never", dynamic: strings.Contains(sprint(properties[name]), unknownYet)}
+		d := changeDetail{property: name, recreation: "Never", dynamic: strings.Contains(fmt.Sprint(properties[name]), unknownYet)}
 		if slices.Contains(t.replace, name) {
 			d.recreation = "Always"
 			if d.dynamic {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -163,7 +164,7 @@ func jsonText(v any) string {
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
-		return sprint(v)
+		return fmt.Sprint(v)
 	}
 	return string(b)
 }

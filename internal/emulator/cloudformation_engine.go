@@ -97,7 +97,6 @@ func pipelineType() *resourceType {
 type logGroupProperties struct {
 	LogGroupName    string `json:",omitempty"`
 	RetentionInDays Number `json:",omitempty"`
-	Tags            []Tag  `json:",omitempty"`
 }
 
 func logGroupType() *resourceType {

@@ -52,13 +52,17 @@ func executeChangeSet(c *call) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	token := c.param("ClientRequestToken")
+	if set.execution == "EXECUTE_IN_PROGRESS" && token != "" && set.executes == token {
+		return nil, nil // the same call again
+	}
 	if set.execution != "AVAILABLE" {
 		return nil, fault("InvalidChangeSetStatus", "ChangeSet [%s] cannot be executed in its current status of [%s]", set.id, set.status)
 	}
 	if st.status != "REVIEW_IN_PROGRESS" && !updatable(st.status) {
 		return nil, fault("ValidationError", "Stack:%s is in %s state and can not be updated.", st.id, st.status)
 	}
-	set.execution = "EXECUTE_IN_PROGRESS"
+	set.execution, set.executes = "EXECUTE_IN_PROGRESS", token
 	// The others were made against what the stack is about to stop being.
 	st.changeSets = []*changeSet{set}
 	status := "UPDATE_IN_PROGRESS"
@@ -92,7 +96,7 @@ func (w *stackWork) execute() {
 	s := w.service
 	s.mu.Lock()
 	w.outputs, w.body, w.template, w.parameters = outputs, w.plan.body, w.plan.template, w.plan.parameters
-	w.description, w.capabilities, w.tags = w.plan.template.Description, w.plan.capabilities, w.plan.tags
+	w.description, w.capabilities = w.plan.template.Description, w.plan.capabilities
 	w.taken = w.imports
 	creating := w.status == "CREATE_IN_PROGRESS"
 	if !creating {
@@ -121,22 +125,6 @@ func (w *stackWork) following() cfn.Environment {
 		return lookUp(name)
 	}
 	return env
-}
-
-// A memory is a stack as it was.
-type memory struct {
-	resources map[string]stackResource
-	order     []string
-}
-
-func (w *stackWork) remember() memory {
-	w.service.mu.Lock()
-	defer w.service.mu.Unlock()
-	m := memory{map[string]stackResource{}, slices.Clone(w.order)}
-	for id, r := range w.resources {
-		m.resources[id] = *r
-	}
-	return m
 }
 
 // visit brings one resource to what the template says.
@@ -304,40 +292,6 @@ func handlerMessage(err error) string {
 	return fmt.Sprintf("Resource handler returned message: \"%s\" (HandlerErrorCode: %s)", strings.ReplaceAll(message, `"`, "'"), code)
 }
 
-// checkExports refuses a name that another stack exports.
-func (w *stackWork) checkExports(outputs []cfn.Output) error {
-	s := w.service
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, o := range outputs {
-		if o.Export == "" {
-			continue
-		}
-		if _, by := s.exported(o.Export); by != nil && by != w.stack {
-			return fault("ValidationError", "Export with name %s is already exported by stack %s", o.Export, by.name)
-		}
-	}
-	for _, o := range w.outputs {
-		kept := slices.ContainsFunc(outputs, func(n cfn.Output) bool { return n.Export == o.Export && n.Value == o.Value })
-		if by := s.importers(w.stack, o.Export); o.Export != "" && !kept && len(by) > 0 {
-			return fault("ValidationError", "Export %s cannot be updated or removed as it is in use by %s", o.Export, strings.Join(by, ", "))
-		}
-	}
-	return nil
-}
-
-// importers returns the names of the stacks that take an export. It is called under
-// the lock.
-func (s *CloudFormation) importers(of *stack, export string) []string {
-	var out []string
-	for _, st := range s.stacks {
-		if st != of && st.status != "DELETE_COMPLETE" && st.taken[export] {
-			out = append(out, st.name)
-		}
-	}
-	return out
-}
-
 // cleanUp removes what the update has left behind. The update stands whether that
 // works or not; the events tell.
 func (w *stackWork) cleanUp() {
@@ -390,52 +344,4 @@ func (w *stackWork) drop(r *stackResource) error {
 func gone(t *resourceType, a *Account, r *stackResource) bool {
 	_, there, err := t.read(a, r.physical)
 	return err == nil && !there
-}
-
-// rollBack takes back what was done, newest first. A stack that was being created
-// keeps none of its resources but those to be retained.
-func (w *stackWork) rollBack(before memory, cause error) {
-	s := w.service
-	s.mu.Lock()
-	creating := w.status == "CREATE_IN_PROGRESS"
-	verb, to := "update", "UPDATE_ROLLBACK"
-	if creating {
-		verb, to = "create", "ROLLBACK"
-	}
-	reason := cause.Error()
-	if w.failed != "" {
-		reason = fmt.Sprintf("The following resource(s) failed to %s: [%s]. ", verb, w.failed)
-		if creating {
-			reason += "Rollback requested by user."
-		}
-	}
-	w.set(to+"_IN_PROGRESS", reason)
-	s.mu.Unlock()
-	var failed error
-	for _, undo := range slices.Backward(w.undo) {
-		if err := undo(); err != nil {
-			failed = err
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w.restore(before)
-	w.changeSets = nil
-	switch {
-	case failed != nil:
-		w.set(to+"_FAILED", handlerMessage(failed))
-	case creating:
-		w.set("ROLLBACK_COMPLETE", "")
-	default:
-		w.set("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "")
-		w.set("UPDATE_ROLLBACK_COMPLETE", "")
-	}
-}
-
-// restore makes the stack know its resources as before. It is called under the lock.
-func (w *stackWork) restore(before memory) {
-	w.resources, w.order = map[string]*stackResource{}, before.order
-	for id, r := range before.resources {
-		w.resources[id] = &r
-	}
 }

@@ -36,7 +36,6 @@ type stackXML struct {
 	Capabilities                []string       `xml:"Capabilities>member"`
 	Parameters                  []parameterXML `xml:"Parameters>member"`
 	Outputs                     []outputXML    `xml:"Outputs>member"`
-	Tags                        []tagXML       `xml:"Tags>member"`
 	DriftInformation            driftInfoXML
 }
 
@@ -56,7 +55,7 @@ func (st *stack) xml() stackXML {
 	out := stackXML{
 		StackID: st.id, StackName: st.name, Description: st.description, CreationTime: stamp(st.created),
 		StackStatus: st.status, StackStatusReason: st.reason, RoleARN: st.role, EnableTerminationProtection: st.protected,
-		Capabilities: st.capabilities, Parameters: st.parametersXML(), Tags: tagsXML(st.tags),
+		Capabilities: st.capabilities, Parameters: st.parametersXML(),
 		DriftInformation: driftInfoXML{StackDriftStatus: "NOT_CHECKED"},
 	}
 	if !st.updated.IsZero() {

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/policy"
 )
@@ -219,7 +220,6 @@ func bucketPolicyType() *resourceType {
 type secretProperties struct {
 	Name        string `json:",omitempty"`
 	Description string `json:",omitempty"`
-	Tags        []Tag  `json:",omitempty"`
 }
 
 // secretQuestions asks in the secret's own policy as well.
@@ -288,7 +288,7 @@ func secretPolicyType() *resourceType {
 			case creates, updates:
 				q := secretQuestions(a, secret, "secretsmanager:PutResourcePolicy")
 				for i := range q {
-					q[i].keys = map[string][]string{"secretsmanager:BlockPublicPolicy": {sprint(bool(new.BlockPublicPolicy))}}
+					q[i].keys = map[string][]string{"secretsmanager:BlockPublicPolicy": {fmt.Sprint(bool(new.BlockPublicPolicy))}}
 				}
 				return q
 			case deletes:

@@ -377,3 +377,18 @@ func TestBuild_Events(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestBuild_EndsWithTheCloud: nothing that a build started is left when the cloud is
+// closed in the middle.
+func TestBuild_EndsWithTheCloud(t *testing.T) {
+	l := newLane(t, newQuickWorld(t), "./tool", map[string]string{"tool": "#!/bin/sh\nsleep 600 &\necho $$ $!\nwait\n"}, nil)
+	id := l.build(l.start("r"))
+	until(t, "the first line", func() bool { b := l.look(id); return b.Logs.StreamName != nil && len(l.lines(b)) > 0 })
+	pids := strings.Fields(l.lines(l.look(id))[0])
+	l.Close()
+	for _, pid := range pids {
+		if !dead(pid) {
+			t.Errorf("process %s goes on", pid)
+		}
+	}
+}

@@ -386,3 +386,18 @@ func (l *lane) definition() emulator.Pipeline {
 	}
 	return p
 }
+
+// TestPipeline_Throttled: beyond the rate a call is refused, in a way that the SDK
+// tries again.
+func TestPipeline_Throttled(t *testing.T) {
+	l := newLane(t, newQuickWorld(t, func(s *emulator.Settings) {
+		s.Rates = map[string]emulator.Rate{"codepipeline:GetPipelineState": {PerSecond: 1.0 / 3600, Burst: 1}}
+	}), "echo up", nil, nil)
+	state := func() error {
+		_, err := l.pipelines.GetPipelineState(ctx, &codepipeline.GetPipelineStateInput{Name: aws.String("synops-admin")})
+		return err
+	}
+	l.must(state())
+	wantCode(t, state(), "ThrottlingException")
+	l.ended(l.start("r")) // others are not held up
+}

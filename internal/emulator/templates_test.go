@@ -2,6 +2,7 @@ package emulator_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,10 @@ import (
 	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	cbtypes "github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 
+	"github.com/google/go-cmp/cmp"
+
 	templates "github.com/Sage-Bionetworks/synapse-ops-core/deploy"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/cfn"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator"
 )
 
@@ -212,5 +216,23 @@ func TestTemplates_BoundedRolesOnly(t *testing.T) {
 	})
 	if _, there := w.Account(dev).IAM.Role("synops-lane-plan"); there {
 		t.Error("the role is there")
+	}
+}
+
+// TestTemplates_UseEveryType: what no template of ours uses is not modeled, and what
+// one uses is.
+func TestTemplates_UseEveryType(t *testing.T) {
+	used := map[string]bool{}
+	for _, body := range [][]byte{templates.Bootstrap, templates.Lane} {
+		read, err := cfn.Parse(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range read.Types {
+			used[kind] = true
+		}
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(used)), emulator.Types()); diff != "" {
+		t.Error(diff)
 	}
 }
