@@ -146,7 +146,7 @@ func (x *doctor) secrets(ctx context.Context) {
 		case name == x.c.Environment.Secret && time.Since(used) > patWarning:
 			x.fail(about, "Run the task canary, which uses it; if it is dead: "+put, "was last used %s; a token dies %d days after its last use", ago(used), patLife/(24*time.Hour))
 		default:
-			x.pass(about, "put %s, last used %s", ago(latest(s.LastChangedDate, s.CreatedDate)), ago(used))
+			x.pass(about, "put %s, last used %s", ago(latest(s.LastChangedDate, s.CreatedDate)), ago(latest(s.LastAccessedDate)))
 		}
 	}
 }
