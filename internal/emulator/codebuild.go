@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -28,10 +29,10 @@ type Builds struct {
 	// StopGrace lets a stopped build's processes see SIGTERM first. No page promises
 	// them any, so the default is sudden death.
 	StopGrace time.Duration
-	// Minute is how long a minute of build and queued timeouts lasts.
+	// Minute is how long a minute of build and queued timeouts lasts; 0: a minute.
 	Minute time.Duration
 	// CredentialLife is how long the credentials that a build is served are good for.
-	// About an hour, says https://github.com/prowler-cloud/prowler/issues/1259
+	// 0: an hour, which is what public reports tell: https://github.com/prowler-cloud/prowler/issues/1259
 	CredentialLife time.Duration
 	// Prefix is put before every command, such as: ip netns exec NAME.
 	Prefix []string
@@ -268,12 +269,14 @@ func (s *CodeBuild) projectARN(name string) string {
 	return s.account.arn("codebuild", "project/"+name)
 }
 
-// behavior returns how a project's next build behaves.
+// behavior returns how a project's next build behaves. It is called under the lock.
 func (s *CodeBuild) behavior(project string) Builds {
-	if b, ok := s.behaves[project]; ok {
-		return b
+	b, ok := s.behaves[project]
+	if !ok {
+		b = s.account.cloud.settings.Builds
 	}
-	return s.account.cloud.settings.Builds
+	b.Minute, b.CredentialLife = cmp.Or(b.Minute, time.Minute), cmp.Or(b.CredentialLife, time.Hour)
+	return b
 }
 
 // build returns the build of that ID or ARN; nil when there is none.

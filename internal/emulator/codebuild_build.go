@@ -154,13 +154,7 @@ func (b *build) run(ctx context.Context) {
 	b.finish(err)
 }
 
-func (b *build) minutes(n Number) time.Duration {
-	minute := b.behaves.Minute
-	if minute == 0 {
-		minute = time.Minute
-	}
-	return time.Duration(n) * minute
-}
+func (b *build) minutes(n Number) time.Duration { return time.Duration(n) * b.behaves.Minute }
 
 // queue passes the phase QUEUED. A build that waits too long is dropped.
 func (b *build) queue(ctx context.Context) error {

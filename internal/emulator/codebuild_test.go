@@ -76,9 +76,8 @@ func TestBuild_Environment(t *testing.T) {
 	if got := l.ended(execution); got != "Succeeded" {
 		t.Errorf("execution %s", got)
 	}
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), "builds", "*", "*"))
-	if err != nil || len(left) > 0 {
-		t.Errorf("builds left %v behind (%v)", left, err)
+	if _, err := os.Stat(filepath.Dir(env["HOME"])); !os.IsNotExist(err) {
+		t.Errorf("the build's folder %s is still there (%v)", filepath.Dir(env["HOME"]), err)
 	}
 }
 
