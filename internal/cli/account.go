@@ -170,22 +170,21 @@ func (a *app) identity(env *ops.Environment) func(context.Context) (string, erro
 		return nil
 	}
 	return func(ctx context.Context) (string, error) {
-		cfg, err := a.account(ctx, env, varRole)
+		s, err := a.signIn(ctx, env)
 		if err != nil {
 			return "", err
 		}
-		id, err := awsauth.WhoAmI(ctx, cfg)
-		return id.Account, err
+		return s.account, nil
 	}
 }
 
 // fetch reads a secret of the environment's account.
 func (a *app) fetch(env *ops.Environment) func(context.Context, string) (string, error) {
 	return func(ctx context.Context, name string) (string, error) {
-		cfg, err := a.account(ctx, env, varRole)
+		s, err := a.signIn(ctx, env)
 		if err != nil {
 			return "", err
 		}
-		return awsauth.Fetch(cfg)(ctx, name)
+		return awsauth.Fetch(s.config)(ctx, name)
 	}
 }

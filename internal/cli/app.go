@@ -12,11 +12,13 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/awsauth"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/deploy"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/environments"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/redact"
@@ -36,6 +38,11 @@ type app struct {
 	config      string
 	store       string
 	format      string
+	breakGlass  string // why a run happens on this machine although its environment names an account
+
+	signing  sync.Mutex
+	signedIn map[ops.EnvironmentName]*signIn
+	bucket   *awsauth.Config // of the store, where it is in S3
 
 	trouble report.Trouble // what a person is told around an error
 }
@@ -145,10 +152,13 @@ func (a *app) began(run ops.RunID) {
 
 // flagsAgain is what a command shown must carry to find the same run.
 func (a *app) flagsAgain() string {
-	if a.store == "" {
-		return ""
+	switch {
+	case a.store != "":
+		return " --store " + ops.ShellQuote(a.store)
+	case a.bucket != nil && a.environment != "":
+		return " -e " + ops.ShellQuote(a.environment) // its account has the store
 	}
-	return " --store " + ops.ShellQuote(a.store)
+	return ""
 }
 
 // flagsStart is flagsAgain for a command that starts a worker.
@@ -190,9 +200,9 @@ func (a *app) root() *cobra.Command {
 	})
 	f := root.PersistentFlags()
 	f.StringVarP(&a.environment, "environment", "e", "", "`NAME` of the environment: dev, prod or sandbox (default: CONTEXT)")
-	f.StringVar(&a.engine, "engine", "", "`ENGINE`, where the run happens: local or pipeline (default local)")
+	f.StringVar(&a.engine, "engine", "", "`ENGINE`, where the run happens: local or pipeline (default pipeline where the environment names an account)")
 	f.StringVar(&a.config, "config", "", "environments `FILE` that replaces the built-in one")
-	f.StringVar(&a.store, "store", "", "`URL` of where documents are kept, such as file:///var/lib/synops (default: the XDG state folder)")
+	f.StringVar(&a.store, "store", "", "`URL` of where documents are kept, file:///DIR or s3://BUCKET (default: in the environment's account, or the XDG state folder)")
 	f.StringVar(&a.format, "format", "text", "`FORM` of the output: text, or json, exactly one document on standard output")
 	_ = root.RegisterFlagCompletionFunc("environment", a.completeEnvironment)
 	_ = root.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
@@ -271,26 +281,6 @@ func (a *app) checkFlags() error {
 		return nil
 	}
 	return &ops.Error{Code: ops.Invalid, Message: "--engine " + ops.Quote(a.engine) + " is not known.", Hint: "It is local or pipeline."}
-}
-
-// local refuses the pipeline engine: it says what the environment lacks for it,
-// and that this release runs on one machine only.
-func (a *app) local() error {
-	if a.engine != "pipeline" {
-		return nil
-	}
-	file, err := a.environments()
-	if err != nil {
-		return err
-	}
-	choice, err := file.Choose(ops.EnvironmentName(a.environment), a.processEnvironment())
-	if err != nil {
-		return err
-	}
-	if err := environments.RequirePipeline(choice.Environment); err != nil {
-		return err
-	}
-	return &ops.Error{Code: ops.Invalid, Message: "This release has no pipeline engine.", Hint: "Leave out --engine: the local engine runs on this machine."}
 }
 
 // environments reads the environments file that is in force.

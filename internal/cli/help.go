@@ -30,6 +30,7 @@ func variablesTopic() *cobra.Command {
   SYNOPS_INPUTS       a JSON object of strings: a form's inputs, instead of NAME=VALUE;
                       "@" means nothing in it
   SYNOPS_CONFIG       an environments file, like --config
+  SYNOPS_STORE        where documents are kept, like --store
   XDG_STATE_HOME      where documents are kept, under synops/ (default ~/.local/state)
   XDG_CACHE_HOME      where plans are kept to tell differences, under synops/ (default ~/.cache)
   HOME                where both are when neither is set
@@ -53,10 +54,19 @@ In a GitHub workflow:
   GITHUB_RUN_ID, GITHUB_REPOSITORY_ID, GITHUB_JOB, SYNOPS_CALL
                       name the asking job: asking again attaches to the run it started
 
+In a build, set by CodeBuild and the lane's template:
+  CODEBUILD_BUILD_ID, CODEBUILD_LOG_PATH, CODEBUILD_RESOLVED_SOURCE_VERSION
+                      which build this is, where it prints, and the bundle's version
+  SYNOPS_LANE, SYNOPS_REQUEST
+                      the lane, and the request that its pipeline was started for
+
 Handed on to a worker, nothing else is: PATH, HOME, USER, LOGNAME, TMPDIR, LANG, LC_ALL, TZ,
 XDG_STATE_HOME, XDG_CACHE_HOME, SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, https_proxy, NO_PROXY,
 no_proxy, GOCOVERDIR, GORACE, GITHUB_REPOSITORY. synops itself adds CONTEXT, SYNAPSE_HOST,
-SYNOPS_CONFIG and SYNOPS_TOKEN_SOURCE (where the token comes from; the token goes over a pipe).`}
+SYNOPS_CONFIG and SYNOPS_TOKEN_SOURCE (where the token comes from; the token goes over a pipe), and
+with --break-glass how this machine signs in: AWS_PROFILE, AWS_CONFIG_FILE,
+AWS_SHARED_CREDENTIALS_FILE, AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_EC2_METADATA_DISABLED.`}
 }
 
 func (a *app) versionCommand() *cobra.Command {

@@ -70,11 +70,13 @@ func (a *app) ask(ctx context.Context, cmd *cobra.Command, f *askFlags, args []s
 		return nil, err
 	}
 	a.trouble.Environment = choice.Environment.Name
-	if err := a.local(); err != nil {
-		return nil, err
+	if a.engine == enginePipeline {
+		if err := environments.RequirePipeline(choice.Environment); err != nil {
+			return nil, err
+		}
 	}
 	req := &ops.Request{Task: task.Name, TaskVersion: task.Version, Inputs: values.Canonical(), Environment: choice.Environment.Name, Host: choice.Host,
-		Lane: task.Lane, Repository: a.p.Getenv(varRepository), Requester: oneLine(a.p.requester()), Reason: oneLine(f.reason), Synops: version(),
+		Lane: task.Lane, Repository: a.p.Getenv(varRepository), Requester: oneLine(a.p.requester()), Reason: oneLine(a.whyHere(f.reason)), Synops: version(),
 		Pace: ops.Pace{PerMinute: f.rate, Unlimited: f.rateSet && f.rate == 0, InFlight: f.inFlight}, NoHandOver: f.noHand}
 	if f.lane != "" {
 		req.Lane = ops.Lane(f.lane)

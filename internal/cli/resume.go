@@ -8,6 +8,7 @@ import (
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/tasks"
 )
 
 func (a *app) resumeCommand() *cobra.Command {
@@ -23,7 +24,7 @@ func (a *app) resumeCommand() *cobra.Command {
 			return a.again(cmd.Context(), args[0], &f, settle, force, (*launcher.Launcher).Resume)
 		},
 	}
-	f.registerShared(cmd)
+	a.registerShared(&f, cmd)
 	settleFlags(cmd, &settle, &force)
 	return cmd
 }
@@ -47,6 +48,7 @@ func (a *app) settleCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&f.detach, "detach", false, "start it and leave")
+	a.registerGlass(cmd)
 	cmd.Flags().DurationVar(&f.until, "until", 0, "leave after this `TIME`, with exit code 4")
 	settleFlags(cmd, &settle, &force)
 	return cmd
@@ -78,6 +80,9 @@ func (a *app) again(ctx context.Context, run string, f *runFlags, settle []strin
 	if !attaches(v, force) {
 		if err := a.starts(ctx, x, v.Request); err != nil {
 			return err
+		}
+		if task, err := tasks.Catalog().Task(v.Request.Task); err == nil {
+			x.l.Hold = a.hold(v.Request.Environment, task, f.noWait)
 		}
 	}
 	started, err := start(x.l, ctx, x.ref, answers, force)

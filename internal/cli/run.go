@@ -48,6 +48,9 @@ func needTask(cmd *cobra.Command, args []string) error {
 
 // plan prints what a request would change.
 func (a *app) plan(ctx context.Context, asked *asking) error {
+	if a.engine == enginePipeline {
+		return &ops.Error{Code: ops.Invalid, Message: "A plan alone is made on this machine, not in a pipeline.", Hint: "Leave out --engine."}
+	}
 	var clients []*adminapi.Client
 	defer closeAll(&clients)
 	p, err := a.worker(asked.choice, nil, &clients).Plan(ctx, asked.request)
@@ -102,19 +105,22 @@ type runFlags struct {
 	confirm string
 	dryRun  bool
 	detach  bool
+	noWait  bool
 	until   time.Duration
 }
 
-func (f *runFlags) registerShared(cmd *cobra.Command) {
+func (a *app) registerShared(f *runFlags, cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.plan, "plan", "", "`DIGEST` of the plan that was approved: refuse any other")
 	cmd.Flags().StringVar(&f.confirm, "confirm", "", "`ANSWER` to the plan's challenge")
 	cmd.Flags().BoolVar(&f.detach, "detach", false, "start it and leave")
+	cmd.Flags().BoolVar(&f.noWait, "no-wait", false, "end refused, instead of waiting, while another run holds the lease")
+	a.registerGlass(cmd)
 	cmd.Flags().DurationVar(&f.until, "until", 0, "leave after this `TIME`, such as 330m, with exit code 4, while it goes on")
 }
 
 // answers turns the flags into what the start document says.
 func (a *app) answers(f *runFlags) (launcher.Answers, error) {
-	ans := launcher.Answers{By: oneLine(a.p.requester()), Confirm: f.confirm}
+	ans := launcher.Answers{By: oneLine(a.whyHere(a.p.requester())), Confirm: f.confirm}
 	if err := checkUntil(f.until); err != nil {
 		return ans, err
 	}
@@ -161,25 +167,29 @@ func (a *app) runCommand() *cobra.Command {
 		},
 	}
 	f.ask.register(cmd)
-	f.registerShared(cmd)
+	a.registerShared(&f, cmd)
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only plan, like the plan command")
 	return cmd
 }
 
 // run starts what was asked for and follows it.
 func (a *app) run(ctx context.Context, asked *asking, answers launcher.Answers, f *runFlags) error {
-	st, err := a.open(ctx)
-	if err != nil {
+	if _, err := a.engineOf(asked.choice.Environment); err != nil {
 		return err
 	}
 	var clients []*adminapi.Client
-	if err := a.worker(asked.choice, st, &clients).Check(ctx, asked.request); err != nil {
+	if err := a.worker(asked.choice, nil, &clients).Check(ctx, asked.request); err != nil {
+		return err
+	}
+	st, err := a.open(ctx)
+	if err != nil {
 		return err
 	}
 	l, err := a.starter(ctx, st, asked.choice)
 	if err != nil {
 		return err
 	}
+	l.Hold = a.hold(asked.request.Environment, asked.task, f.noWait)
 	ref, attached, err := l.Launch(ctx, a.claimKey(), asked.request, answers)
 	if err != nil {
 		return a.notLaunched(ref, err)
@@ -266,6 +276,11 @@ func (a *app) follow(ctx context.Context, l *launcher.Launcher, ref ops.RunRef, 
 	bar.clear()
 	if err == nil && r.Outcome == ops.RunRefused {
 		a.askAnew(ctx, ref, r, f.anew)
+	}
+	if errors.Is(err, launcher.ErrLost) {
+		if why := l.Why(ctx, ref); why != "" {
+			a.sayClean("%s", why)
+		}
 	}
 	return a.ended(ref, r, err)
 }

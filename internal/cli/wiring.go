@@ -21,18 +21,6 @@ import (
 
 var launcherStillRunning = launcher.ErrStillRunning
 
-// open opens the store that --store names, or the XDG state folder.
-func (a *app) open(ctx context.Context) (*store.Store, error) {
-	if err := a.local(); err != nil {
-		return nil, err
-	}
-	place := a.store
-	if place == "" {
-		place = a.p.stateDir()
-	}
-	return store.Open(ctx, place)
-}
-
 // tokenSource is where the environment's token comes from on this machine.
 func (a *app) tokenSource(env *ops.Environment) (secret.Source, error) {
 	text := a.p.Getenv(varTokenSource)
@@ -40,6 +28,8 @@ func (a *app) tokenSource(env *ops.Environment) (secret.Source, error) {
 	case text != "": // a worker: its launcher says
 	case env.TokenSource != "":
 		text = env.TokenSource
+	case a.breakGlass != "" && env.Secret != "":
+		text = secret.SchemeManager + ":" + env.Secret
 	default:
 		text = "env:SYNAPSE_ADMIN_PAT"
 	}
@@ -138,6 +128,12 @@ func (a *app) worker(choice *environments.Choice, st *store.Store, used *[]*admi
 		c.Documents = st
 		c.Gone = a.launcher(st, choice, nil).Gone
 	}
+	if a.bucket != nil {
+		c.Beat, c.CancelPoll = 0, 0 // the worker's own: each is a call now
+	}
+	if b := a.inBuild(); b != nil && st != nil {
+		b.dress(&c, st, a.out)
+	}
 	return worker.New(c)
 }
 
@@ -164,19 +160,34 @@ func (a *app) launcher(st *store.Store, choice *environments.Choice, token []byt
 		if token != nil {
 			own = append(own, varTokenSource+"=pipe:3")
 		}
+		if a.breakGlass != "" {
+			own = append(own, a.glassEnviron(choice.Environment)...)
+		}
 		c.Env = a.p.environ(own...)
 	}
-	return &launcher.Launcher{Documents: st, Engine: local.New(c)}
+	return &launcher.Launcher{Documents: st, Engine: a.engineFor(st, c)}
 }
 
 // starter returns a launcher that can start workers: a token in our environment is
 // handed to them over a pipe, any other source they read themselves.
 func (a *app) starter(ctx context.Context, st *store.Store, choice *environments.Choice) (*launcher.Launcher, error) {
+	engine, err := a.engineOf(choice.Environment)
+	if err != nil {
+		return nil, err
+	}
+	if engine == enginePipeline {
+		return a.launcher(st, choice, nil), nil
+	}
 	src, err := a.tokenSource(choice.Environment)
 	if err != nil {
 		return nil, err
 	}
-	if src.Scheme != "env" {
+	if a.breakGlass != "" {
+		if err := a.glassBroken(ctx, choice.Environment, src); err != nil {
+			return nil, err
+		}
+	}
+	if src.Scheme != secret.SchemeEnv {
 		return a.launcher(st, choice, nil), nil
 	}
 	read, err := a.tokens(choice.Environment)

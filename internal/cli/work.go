@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -38,7 +39,7 @@ func (a *app) work(ctx context.Context, run string) error {
 	if err != nil {
 		return err
 	}
-	ref, err := st.Find(ctx, id)
+	ref, err := a.toPerform(ctx, st, id)
 	if err != nil {
 		return err
 	}
@@ -56,6 +57,9 @@ func (a *app) work(ctx context.Context, run string) error {
 		return &ops.Error{Code: ops.Unavailable, Err: err, Message: err.Error() + "."}
 	case err != nil:
 		return err
+	}
+	if a.inBuild() != nil {
+		fmt.Fprintln(a.out, ops.LineEnded) // whoever follows knows that there is no more
 	}
 	return &ended{r}
 }

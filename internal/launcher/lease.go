@@ -15,7 +15,7 @@ type Hold struct {
 	Lease       string                 // "": the task needs none
 	NoWait      bool                   // refuse instead of waiting
 	Tell        func(holder ops.Lease) // called at once and every TellEvery while it waits; may be nil
-	Look        time.Duration          // between looks; 0: 10 s
+	Look        time.Duration          // between looks; 0: as often as its engine likes, a second or more
 	TellEvery   time.Duration          // 0: a minute
 }
 
@@ -27,7 +27,7 @@ func (l *Launcher) await(ctx context.Context, run ops.RunID) error {
 	if h == nil || h.Lease == "" {
 		return nil
 	}
-	look := time.NewTicker(or(h.Look, 10*time.Second))
+	look := time.NewTicker(or(h.Look, max(time.Second, 5*l.Engine.Poll())))
 	defer look.Stop()
 	var told time.Time
 	for {
