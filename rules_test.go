@@ -65,6 +65,7 @@ var placements = []placement{
 	{"internal/migrate", []string{root}, "the long migration works against interfaces, so that each cut can be tested"},
 	{"internal/toolrun", []string{root}, "it runs a tool and does not know which"},
 	{"internal/emulator", []string{root, "internal/policy", "internal/cfn"}, "a small AWS account judges as policy does and reads templates as cfn does"},
+	{"internal/emulator/emulatortest", []string{"internal/emulator", "deploy"}, "stands an account up from our templates, for tests of what runs there"},
 	{"internal/cfn", []string{root}, "reads templates as CloudFormation does, whoever asks: the emulator, or a check before a deployment"},
 	{"internal/policy", []string{root}, "evaluates IAM documents and nothing else"},
 	{"internal/awsauth", []string{root}, "whoever gets credentials does nothing with them but say whose they are"},
@@ -76,6 +77,7 @@ var placements = []placement{
 var onlyTests = map[string][]string{
 	"internal/sandbox":               {"internal/cli"}, // "synops sandbox" and "demo"
 	"internal/emulator":              {"cmd/cloudsim"},
+	"internal/emulator/emulatortest": nil,
 	"internal/adminapi/adminapitest": nil,
 	"internal/engine/enginetest":     nil,
 	"internal/store/storetest":       nil,
@@ -89,7 +91,7 @@ type restriction struct {
 }
 
 var restrictions = []restriction{
-	{"github.com/aws/", []string{"internal/secret", "internal/store/s3", "internal/engine/pipeline", "internal/awsauth", "internal/deploy"},
+	{"github.com/aws/", []string{"internal/secret", "internal/store/s3", "internal/engine/pipeline", "internal/awsauth", "internal/deploy", "internal/emulator/emulatortest"},
 		"AWS is reached through adapters: declare a small interface and let cli hand one of them over"},
 	{"github.com/spf13/", []string{"internal/cli"},
 		"flags exist in cli only: take a config struct"},

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -288,6 +289,9 @@ func (a *app) environments() (*environments.File, error) {
 	path := a.config
 	if path == "" {
 		path = a.p.Getenv(varConfig)
+	}
+	if dir := a.p.Getenv(varBuildFolder); path == "" && a.inBuild() != nil && dir != "" {
+		path = filepath.Join(dir, bundledEnvironments)
 	}
 	if path == "" {
 		return environments.Embedded()

@@ -12,16 +12,20 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/worker"
 )
 
-// What a build has in its environment: the first four from CodeBuild, the others
+// What a build has in its environment: the first from CodeBuild, the others
 // from the lane's template and the start.
 // https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html
 const (
 	varBuild       = "CODEBUILD_BUILD_ID"
 	varBuildStream = "CODEBUILD_LOG_PATH"
 	varBuildSource = "CODEBUILD_RESOLVED_SOURCE_VERSION" // the version of the bundle's object
+	varBuildFolder = "CODEBUILD_SRC_DIR"                 // where the bundle is unpacked
 	varLane        = "SYNOPS_LANE"
 	varRequest     = "SYNOPS_REQUEST"
 )
+
+// bundledEnvironments is the environments file's name in a bundle.
+const bundledEnvironments = "environments.yaml"
 
 // A build is the CodeBuild build that this process works in.
 type build struct {

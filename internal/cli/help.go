@@ -49,14 +49,15 @@ In a GitHub workflow:
   ROLE_TO_ASSUME      the role that the job becomes
   SYNAPSE_DEPLOYMENT_ROLE
                       the same, for deploy
+  GITHUB_RUN_ATTEMPT  names the job's session in AWS, with GITHUB_RUN_ID
   GITHUB_REPOSITORY   must be the environment's ops repository
   GITHUB_ACTOR        who asks, for the record (otherwise this machine's user)
   GITHUB_RUN_ID, GITHUB_REPOSITORY_ID, GITHUB_JOB, SYNOPS_CALL
                       name the asking job: asking again attaches to the run it started
 
 In a build, set by CodeBuild and the lane's template:
-  CODEBUILD_BUILD_ID, CODEBUILD_LOG_PATH, CODEBUILD_RESOLVED_SOURCE_VERSION
-                      which build this is, where it prints, and the bundle's version
+  CODEBUILD_BUILD_ID, CODEBUILD_LOG_PATH, CODEBUILD_SRC_DIR, CODEBUILD_RESOLVED_SOURCE_VERSION
+                      which build this is, where it prints, and the bundle: its folder and version
   SYNOPS_LANE, SYNOPS_REQUEST
                       the lane, and the request that its pipeline was started for
 

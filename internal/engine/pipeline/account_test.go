@@ -1,28 +1,20 @@
 package pipeline_test
 
 import (
-	"archive/zip"
-	"bytes"
 	"context"
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
-	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
-	templates "github.com/Sage-Bionetworks/synapse-ops-core/deploy"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/awsauth"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator/emulatortest"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/engine/enginetest"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/engine/pipeline"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store"
@@ -62,50 +54,27 @@ func work(url, run string) error {
 	return err
 }
 
-const (
-	account = "111111111111"
-	region  = "us-east-1"
-)
-
-// A world is an account with the bootstrap and lane admin deployed, and a bundle
-// whose program is this test's.
+// A world is an account with lane admin deployed, and a bundle whose program is
+// this test's.
 type world struct {
+	*emulatortest.World
 	*testing.T
-	cloud *emulator.Cloud
-	dev   *emulator.Account
-	url   string
 	store *store.Store // as the launcher's role has it
 }
 
-// newWorld deploys an account. change may alter how it behaves.
 func newWorld(t *testing.T, change ...func(*emulator.Settings)) *world {
 	t.Helper()
-	s := emulator.Defaults()
-	s.Stacks.Step, s.LogDelay = time.Millisecond, 50*time.Millisecond
-	s.Builds.Provisioning, s.Builds.StopDelay = 20*time.Millisecond, 10*time.Millisecond
-	s.Pipelines.VisibleAfter, s.Pipelines.Lag = 30*time.Millisecond, 10*time.Millisecond
-	s.Rates = nil
-	for _, f := range change {
-		f(&s)
-	}
-	cloud := emulator.New(emulator.Config{Accounts: []emulator.AccountConfig{{ID: account, Name: "dev", Region: region}}, Dir: t.TempDir(), Settings: &s})
-	server := httptest.NewServer(cloud)
-	cloud.SetURL(server.URL)
-	t.Cleanup(func() { server.Close(); cloud.Close() })
-	w := &world{T: t, cloud: cloud, dev: cloud.Account(account), url: server.URL}
-	w.deploy("synops-bootstrap", templates.Bootstrap, w.admin(), "", map[string]string{
-		"Environment": "dev", "GitHubOrg": "Sage-Bionetworks", "OrgId": "1234", "OpsRepository": "synapse-ops-dev",
-		"OpsRepositoryId": "5678", "CoreRepository": "synapse-ops-core", "SubjectFormat": "classic",
-		"AdministratorRoleArn": "arn:aws:iam::" + account + ":user/administrator",
-	})
-	w.deploy("synops-lane-admin", templates.Lane, w.as("synops-deploy"), "arn:aws:iam::"+account+":role/synops-cloudformation", map[string]string{
-		"Lane": "admin", "Environment": "dev", "SynapseHost": "http://127.0.0.1:1", "VpcId": "vpc-1",
-		"SubnetIds": "subnet-1", "SecurityGroupIds": "sg-1", "Architecture": "arm64",
-	})
+	w := &world{World: emulatortest.New(t, change...), T: t}
+	w.Lane("admin", "http://127.0.0.1:1")
 	exe, err := os.Executable()
 	w.ok(err)
-	w.bundle("#!/bin/sh\nexec " + ops.ShellQuote(exe) + " \"$@\"\n")
-	w.store = store.New(s3.New(w.as("synops-perform"), w.dev.Stacks.Resource("synops-bootstrap", "StoreBucket")))
+	w.Bundle(map[string]string{"synops": "#!/bin/sh\nexec " + ops.ShellQuote(exe) + " \"$@\"\n"})
+	w.store = store.New(s3.New(w.As("synops-perform"), w.Resource("StoreBucket")))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(w.Denials())
+		}
+	})
 	return w
 }
 
@@ -114,71 +83,6 @@ func (w *world) ok(err error) {
 	if err != nil {
 		w.Fatal(err)
 	}
-}
-
-// bundle publishes a program.
-func (w *world) bundle(program string) string {
-	w.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	f, err := z.CreateHeader(&zip.FileHeader{Name: "synops"})
-	w.ok(err)
-	_, err = f.Write([]byte(program))
-	w.ok(err)
-	w.ok(z.Close())
-	version, err := w.dev.S3.Put(w.dev.Stacks.Resource("synops-bootstrap", "BundleBucket"), "bundle.zip", b.Bytes())
-	w.ok(err)
-	return version
-}
-
-func (w *world) config(k emulator.Credentials) aws.Config {
-	return aws.Config{
-		Region: region, BaseEndpoint: &w.url, Credentials: credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretAccessKey, k.SessionToken),
-		Retryer: func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 20 * time.Millisecond })
-		},
-		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported, ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
-	}
-}
-
-func (w *world) admin() aws.Config {
-	id, secret := w.cloud.AdminCredentials(account)
-	return w.config(emulator.Credentials{AccessKeyID: id, SecretAccessKey: secret})
-}
-
-// as acts as a session of the role, with what the template lets it do.
-func (w *world) as(role string) aws.Config {
-	w.Helper()
-	k, err := w.dev.IAM.RoleCredentials(role, "test", time.Hour)
-	w.ok(err)
-	return w.config(k)
-}
-
-func (w *world) deploy(name string, template []byte, as aws.Config, role string, parameters map[string]string) {
-	w.Helper()
-	ctx, c := w.Context(), cloudformation.NewFromConfig(as)
-	in := &cloudformation.CreateChangeSetInput{
-		StackName: &name, ChangeSetName: aws.String("first"), ChangeSetType: cftypes.ChangeSetTypeCreate, TemplateBody: aws.String(string(template)),
-		Capabilities: []cftypes.Capability{cftypes.CapabilityCapabilityNamedIam},
-	}
-	if role != "" {
-		in.RoleARN = &role
-	}
-	for k, v := range parameters {
-		in.Parameters = append(in.Parameters, cftypes.Parameter{ParameterKey: &k, ParameterValue: &v})
-	}
-	_, err := c.CreateChangeSet(ctx, in)
-	w.ok(err)
-	sets := cloudformation.NewChangeSetCreateCompleteWaiter(c, func(o *cloudformation.ChangeSetCreateCompleteWaiterOptions) {
-		o.MinDelay, o.MaxDelay = time.Millisecond, 5*time.Millisecond
-	})
-	w.ok(sets.Wait(ctx, &cloudformation.DescribeChangeSetInput{StackName: &name, ChangeSetName: aws.String("first")}, 20*time.Second))
-	_, err = c.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{StackName: &name, ChangeSetName: aws.String("first")})
-	w.ok(err)
-	stacks := cloudformation.NewStackCreateCompleteWaiter(c, func(o *cloudformation.StackCreateCompleteWaiterOptions) {
-		o.MinDelay, o.MaxDelay = time.Millisecond, 5*time.Millisecond
-	})
-	w.ok(stacks.Wait(ctx, &cloudformation.DescribeStacksInput{StackName: &name}, 20*time.Second))
 }
 
 // find is what cli hands to the engine.
@@ -207,7 +111,7 @@ func quick() pipeline.Pace {
 // engine acts as the launcher's role.
 func (w *world) engine(change ...func(*pipeline.Config)) *pipeline.Engine {
 	w.Helper()
-	c := pipeline.Config{Clients: pipeline.Connect(w.as("synops-perform")), Find: w.find, Pace: quick()}
+	c := pipeline.Config{Clients: pipeline.Connect(w.As("synops-perform")), Find: w.find, Pace: quick()}
 	for _, f := range change {
 		f(&c)
 	}
@@ -217,7 +121,7 @@ func (w *world) engine(change ...func(*pipeline.Config)) *pipeline.Engine {
 // kill ends a build as a machine that fails does.
 func (w *world) kill(a *ops.Attempt) {
 	w.Helper()
-	c := codebuild.NewFromConfig(w.admin())
+	c := codebuild.NewFromConfig(w.Admin())
 	_, err := c.StopBuild(w.Context(), &codebuild.StopBuildInput{Id: &a.Build})
 	w.ok(err)
 	look := time.NewTicker(5 * time.Millisecond)
@@ -229,15 +133,4 @@ func (w *world) kill(a *ops.Attempt) {
 			return
 		}
 	}
-}
-
-// denials are the questions that were answered no, for who reads a failure.
-func (w *world) denials() string {
-	var b strings.Builder
-	for _, a := range w.cloud.Asked() {
-		if !a.Allowed {
-			fmt.Fprintf(&b, "%s may not %s on %s: %s\n", a.Principal, a.Action, a.Resource, a.Reason)
-		}
-	}
-	return b.String()
 }

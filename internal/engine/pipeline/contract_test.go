@@ -12,11 +12,6 @@ import (
 func TestContract(t *testing.T) {
 	enginetest.Run(t, func(t *testing.T) *enginetest.Subject {
 		w := newWorld(t)
-		t.Cleanup(func() {
-			if t.Failed() {
-				t.Log(w.denials())
-			}
-		})
 		return &enginetest.Subject{
 			Engine: w.engine(), Documents: w.store, Tells: []ops.Liveness{ops.AliveProvisioning, ops.AliveQueued},
 			Kill: func(t *testing.T, a *ops.Attempt) { w.kill(a) },
