@@ -157,6 +157,12 @@ func TestStack_Replacement(t *testing.T) {
 	if _, kept := a.Logs.Group("/small/logs"); !kept {
 		t.Error("the old log group was not kept")
 	}
+	// What is replaced is kept by one policy, what is removed by the other.
+	w.must(update(c, smallStack("    UpdateReplacePolicy: Retain\n", "").with("Group", "/small/third")))
+	w.must(update(c, smallStack("    UpdateReplacePolicy: Retain\n", "").with("Group", "/small/fourth")))
+	if _, kept := a.Logs.Group("/small/third"); kept {
+		t.Error("a replaced log group was kept by its deletion policy")
+	}
 }
 
 // TestStack_RollBack: what was made goes, newest first, and the first failure says
@@ -260,6 +266,16 @@ Resources:
     Properties: {EventPattern: {source: [aws.codebuild]}, Targets: [{Id: t, Arn: !ImportValue small-topic}]}
 `}))
 	wantCode(t, remove(c, "small"), "ValidationError")
+	if err := update(c, smallStack(", Export: {Name: small-topic}", "")); err == nil {
+		t.Error("an export in use was removed")
+	}
+	until(t, "the rollback", func() bool {
+		status, reason := w.Account(dev).Stacks.Stack("small")
+		if status == "UPDATE_ROLLBACK_IN_PROGRESS" && !strings.Contains(reason, "in use by user") {
+			t.Errorf("it rolls back because %q", reason)
+		}
+		return status == "UPDATE_ROLLBACK_COMPLETE"
+	})
 	w.must(remove(c, "user"))
 	protect := func(on bool) {
 		_, err := c.UpdateTerminationProtection(ctx, &cloudformation.UpdateTerminationProtectionInput{StackName: aws.String("small"), EnableTerminationProtection: &on})

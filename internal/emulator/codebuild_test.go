@@ -391,3 +391,12 @@ func TestBuild_EndsWithTheCloud(t *testing.T) {
 		}
 	}
 }
+
+// TestBuild_SourceStaysInItsFolder: a bundle cannot write beside its folder.
+func TestBuild_SourceStaysInItsFolder(t *testing.T) {
+	l := newLane(t, newQuickWorld(t), "echo up", map[string]string{"../home/evil": "x"}, nil)
+	b := l.built(l.build(l.start("r")))
+	if p := phase(b, cbtypes.BuildPhaseTypeDownloadSource); b.BuildStatus != cbtypes.StatusTypeFailed || len(p.Contexts) != 1 || !strings.Contains(*p.Contexts[0].Message, "evil") {
+		t.Errorf("build %s, %+v", b.BuildStatus, p)
+	}
+}
