@@ -18,8 +18,9 @@ func (a *app) bootstrapCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "bootstrap", Short: "Make what an account needs once; for an administrator", Args: noArgs,
 		Long: "bootstrap makes, or brings up to date, what all lanes of an account stand on: who GitHub may become\n" +
-			"there, how far any role reaches, and where documents, bundles and secrets are kept. It explains every\nvalue, says what would change, asks, and does it. No role that it makes can run it.",
-		Example: "  synops bootstrap -e dev --parameter AdministratorRoleArn=arn:aws:iam::111111111111:role/Administrator",
+			"there, how far any role reaches, and where documents, bundles and secrets are kept. It explains\n" +
+			"every value, says what would change, asks, and does it. No role that it makes can run it.",
+		Example: "  synops bootstrap -e dev\n  synops bootstrap -e dev --parameter SubjectFormat=immutable --yes",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			choice, err := a.chooseAny()
 			if err != nil {

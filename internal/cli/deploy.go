@@ -303,7 +303,7 @@ func (r *rollout) checkAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var drift deploy.Drift
+	drift := deploy.Drift{Differences: []string{}, Unknown: []string{}}
 	if err := r.d.CheckBundle(ctx, r.base["BundleBucket"], version(), &drift); err != nil {
 		return err
 	}

@@ -21,8 +21,8 @@ var errDrift = errors.New("not as it should be")
 func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Short: "Say what of an account is not as runs need it", Args: noArgs,
-		Long: "doctor looks at variables, roles, trust, secrets and their age, network, pipelines, logs, the bundle,\n" +
-			"GitHub and the clock, and changes nothing. Each line is pass, fail or cannot tell, with what to do.\nExit code 1 when something fails.",
+		Long: "doctor looks at variables, roles, trust, secrets and their age, network, pipelines, logs, the\n" +
+			"bundle, GitHub and the clock, and changes nothing. Each line is pass, fail or cannot tell, with\nwhat to do. Exit code 1 when something fails.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			choice, err := a.chooseAny()
 			if err != nil {

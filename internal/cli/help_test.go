@@ -44,8 +44,8 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	want := []string{
-		"synops", "synops cancel", "synops completion", "synops demo", "synops follow", "synops freeze", "synops leases", "synops plan",
-		"synops resume", "synops run", "synops runs", "synops sandbox", "synops settle", "synops show", "synops tasks",
+		"synops", "synops bootstrap", "synops cancel", "synops completion", "synops demo", "synops deploy", "synops doctor", "synops follow", "synops freeze", "synops leases", "synops plan",
+		"synops resume", "synops run", "synops runs", "synops sandbox", "synops secret", "synops secret put", "synops settle", "synops show", "synops tasks",
 		"synops tasks show", "synops unfreeze", "synops verify", "synops version", "synops work",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

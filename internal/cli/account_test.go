@@ -1,0 +1,214 @@
+package cli_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
+)
+
+// TestAccountScripts runs the commands about an account as an administrator and as
+// workflows do, each script with accounts, a service and GitHub's API of its own:
+//
+//	job SUBJECT FILE [ENVIRONMENT]  be a job of that workflow file of core from here on
+//	person                          be the account's administrator, who begins
+//	byhand                          change something in dev's account by hand
+//	claimed                         another's log group stands where lane plan's would be
+//
+// and the commands of TestScripts that look at outputs.
+func TestAccountScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "account"), UpdateScripts: *update, RequireUniqueNames: true, Setup: setupAccount,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": cmdExits, "json": cmdJSON, "job": cmdJob, "person": cmdPerson, "byhand": cmdByHand, "claimed": cmdClaimed},
+	})
+}
+
+type accountsKey struct{}
+
+// accounts is what a script's commands reach into.
+type accounts struct {
+	cloud  *emulator.Cloud
+	issuer *emulator.Issuer
+	mu     sync.Mutex
+	claims map[string]any
+}
+
+func setupAccount(env *testscript.Env) error {
+	a := &accounts{}
+	var err error
+	if a.issuer, err = emulator.NewIssuer(); err != nil {
+		return err
+	}
+	a.issuer.Claims = func() (map[string]any, error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.claims, nil
+	}
+	settings := emulator.Defaults()
+	settings.Rates, settings.LogDelay = nil, 0
+	issuer, err := serveScript(env, a.issuer)
+	if err != nil {
+		return err
+	}
+	a.cloud = emulator.New(emulator.Config{Dir: env.WorkDir, Settings: &settings, Issuers: map[string]string{"token.actions.githubusercontent.com": issuer},
+		Accounts: []emulator.AccountConfig{{ID: "111111111111", Name: "dev", Region: "us-east-1"}, {ID: "222222222222", Name: "prod", Region: "us-east-1"}}})
+	env.Defer(a.cloud.Close)
+	cloud, err := serveScript(env, a.cloud)
+	if err != nil {
+		return err
+	}
+	a.cloud.SetURL(cloud)
+	a.cloud.Account("dev").EC2.PutVPC(emulator.VPC{ID: "vpc-0a1b2c3d", Default: "nat-1", SecurityGroups: []string{"sg-0a1b2c3d"}, Subnets: []emulator.Subnet{{ID: "subnet-0a1b2c3d", Zone: "us-east-1a"}}})
+	dev, _ := sandbox.NewPair(sandbox.Config{NoThrottle: true})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	env.Defer(stop)
+	go func() { _ = dev.Serve(ctx, l) }()
+	gitHub, err := serveScript(env, http.HandlerFunc(serveGitHub))
+	if err != nil {
+		return err
+	}
+	env.Values[accountsKey{}] = a
+	return setAccount(env, a, cloud, issuer, "http://"+l.Addr().String(), gitHub)
+}
+
+// serveScript serves h for as long as the script runs.
+func serveScript(env *testscript.Env, h http.Handler) (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{Handler: h}
+	go func() { _ = server.Serve(l) }()
+	env.Defer(func() { _ = server.Close() })
+	return "http://" + l.Addr().String(), nil
+}
+
+// serveGitHub knows the ops repositories, and one token.
+func serveGitHub(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path == "/user" && r.Header.Get("Authorization") == "Bearer ghp_good0123456789good0123456789":
+		fmt.Fprint(w, `{"login":"bot"}`)
+	case r.URL.Path == "/repos/Sage-Bionetworks/synapse-ops-dev":
+		fmt.Fprint(w, `{"id":42,"owner":{"id":7},"created_at":"2021-03-01T00:00:00Z"}`)
+	case r.URL.Path == "/user":
+		w.WriteHeader(http.StatusUnauthorized)
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+func setAccount(env *testscript.Env, a *accounts, cloud, issuer, synapse, gitHub string) error {
+	config := filepath.Join(env.WorkDir, "environments.yaml")
+	text := fmt.Sprintf(`github: {owner: Sage-Bionetworks, core: synapse-ops-core}
+environments:
+  dev:
+    repository: Sage-Bionetworks/synapse-ops-dev
+    synapse_hosts: [%q]
+    account: "111111111111"
+    region: us-east-1
+    secret: /synapse/admin-pat
+    lanes: [plan, admin]
+  prod:
+    repository: Sage-Bionetworks/synapse-ops-prod
+    synapse_hosts: ["https://repo-prod.prod.sagebase.org"]
+    account: "222222222222"
+    region: us-east-1
+    secret: /synapse/admin-pat
+    releases: required
+  bare:
+    repository: Sage-Bionetworks/synapse-ops-bare
+    synapse_hosts: ["https://repo-bare.dev.sagebase.org"]
+`, synapse)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return err
+	}
+	binary, err := bundled()
+	if err != nil {
+		return err
+	}
+	id, secret := a.cloud.AdminCredentials("111111111111")
+	for name, value := range map[string]string{
+		"SYNOPS_CONFIG": config, "HOME": env.WorkDir, "USER": "tester", "TZ": "UTC", "AWS_ENDPOINT_URL": cloud, "AWS_EC2_METADATA_DISABLED": "true", "GITHUB_API_URL": gitHub,
+		"AWS_ACCESS_KEY_ID": id, "AWS_SECRET_ACCESS_KEY": secret, "ADMIN_KEY": id, "ADMIN_SECRET": secret, "ISSUER": issuer, "BINARY": binary, "PAT": sandbox.AdminToken,
+		"VPC_ID": "vpc-0a1b2c3d", "SUBNETS": "subnet-0a1b2c3d", "SECURITY_GROUP_IDS": "sg-0a1b2c3d",
+	} {
+		env.Setenv(name, value)
+	}
+	return nil
+}
+
+// bundled builds a program that passes for synops: bundling wants its form alone.
+var bundled = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "synops-bundled-")
+	if err != nil {
+		return "", err
+	}
+	for name, text := range map[string]string{"go.mod": "module github.com/Sage-Bionetworks/synapse-ops-core\n\ngo 1.26\n", "cmd/synops/main.go": "package main\n\nfunc main() {}\n"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return "", err
+		}
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", "synops", "./cmd/synops")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOFLAGS=", "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building: %w\n%s", err, out)
+	}
+	return filepath.Join(dir, "synops"), nil
+})
+
+func cmdJob(ts *testscript.TestScript, _ bool, args []string) {
+	a := ts.Value(accountsKey{}).(*accounts)
+	claims := map[string]any{"aud": "sts.amazonaws.com", "sub": "repo:Sage-Bionetworks/synapse-ops-dev:" + args[0], "repository_id": "42", "ref": "refs/heads/main",
+		"job_workflow_ref": "Sage-Bionetworks/synapse-ops-core/.github/workflows/" + args[1] + "@refs/heads/main"}
+	if len(args) > 2 {
+		claims["environment"] = args[2]
+	}
+	a.mu.Lock()
+	a.claims = claims
+	a.mu.Unlock()
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "ACTIONS_ID_TOKEN_REQUEST_URL": ts.Getenv("ISSUER") + "/token?api-version=2.0", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": a.issuer.RequestToken,
+		"GITHUB_REPOSITORY": "Sage-Bionetworks/synapse-ops-dev", "GITHUB_RUN_ID": "77", "GITHUB_RUN_ATTEMPT": "1", "CONTEXT": "dev",
+		"ROLE_TO_ASSUME": "arn:aws:iam::111111111111:role/synops-observe", "SYNAPSE_DEPLOYMENT_ROLE": "arn:aws:iam::111111111111:role/synops-deploy",
+	} {
+		ts.Setenv(name, value)
+	}
+}
+
+func cmdPerson(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, name := range []string{"ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "CONTEXT", "ROLE_TO_ASSUME", "SYNAPSE_DEPLOYMENT_ROLE"} {
+		ts.Setenv(name, "")
+	}
+	ts.Setenv("AWS_ACCESS_KEY_ID", ts.Getenv("ADMIN_KEY"))
+	ts.Setenv("AWS_SECRET_ACCESS_KEY", ts.Getenv("ADMIN_SECRET"))
+}
+
+func cmdByHand(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(ts.Value(accountsKey{}).(*accounts).cloud.Account("dev").Logs.SetRetention("/synops/plan", 1))
+}
+
+func cmdClaimed(ts *testscript.TestScript, neg bool, _ []string) {
+	logs := ts.Value(accountsKey{}).(*accounts).cloud.Account("dev").Logs
+	if neg {
+		ts.Check(logs.DeleteGroup("/synops/plan"))
+		return
+	}
+	ts.Check(logs.CreateGroup("/synops/plan", 0))
+}
