@@ -62,7 +62,7 @@ func (d dataset) permissions(ctx context.Context, t ops.Target) (synapse.EntityP
 // What the public group may do with an entity, as far as it can be told.
 const (
 	publicDownloads    = "may download"
-	publicReadsOnly    = "may read but not download"
+	publicReadsOnly    = "may read, not download"
 	publicNothing      = "may not download"
 	publicInheritsRead = "may read (the ACL is inherited: the benefactor's tells about downloads)"
 	publicInheritsNone = "may not read (the ACL is inherited)"

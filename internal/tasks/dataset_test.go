@@ -15,7 +15,7 @@ func TestPublishDatasetSaysWhatThePublicMayDo(t *testing.T) {
 		want   string
 	}{
 		{"read and download", sandbox.Entity{Public: []string{"READ", "DOWNLOAD"}}, "open: false → true"},
-		{"read only", sandbox.Entity{Public: []string{"READ"}}, "open: false → true; but the public may read but not download"},
+		{"read only", sandbox.Entity{Public: []string{"READ"}}, "open: false → true; but the public may read, not download"},
 		{"download without read", sandbox.Entity{Public: []string{"DOWNLOAD"}}, "open: false → true; but the public may not download"},
 		{"nothing", sandbox.Entity{}, "open: false → true; but the public may not download"},
 		{"inherited, public", sandbox.Entity{Benefactor: "syn123"}, "open: false → true; but the public may read (the ACL is inherited: the benefactor's tells about downloads)"},

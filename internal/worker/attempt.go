@@ -61,6 +61,8 @@ func (a *attempt) end(runErr error) (*ops.Result, error) {
 	case runErr != nil && a.watch.stopped() && a.watch.canceled() == nil:
 		a.say("Told to stop. What was done is journaled; go on with: synops resume %s", a.ref.Run)
 		return nil, ErrStopped
+	case runErr != nil && a.watch.handing() && ops.Refused(runErr) == nil:
+		return a.handOver(runErr)
 	}
 	return a.finish(runErr)
 }

@@ -121,10 +121,23 @@ func outlast(ctx context.Context) (context.Context, context.CancelFunc) {
 	return out, func() { stop(); cancel() }
 }
 
+var errGoesOn = &ops.Error{Code: ops.Unsettled, Message: "It goes on from its last checkpoint in the next attempt."}
+
+// saved tells whether there is a checkpoint to go on from.
+func (h *hand) saved() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.checkpoint != nil
+}
+
 // settle learns what became of an effect whose answer is lost.
 func (h *hand) settle(ctx context.Context, cause error) ops.Entry {
 	a, e, told := h.a, h.effect, ctx.Err() != nil
-	if told && a.order.task.Class == ops.Reads {
+	switch {
+	case told && h.saved() && a.watch.canceled() == nil:
+		// The intent stays open: the next attempt goes on from the checkpoint.
+		return a.failure(e, errGoesOn, ops.EffectUnsettled)
+	case told && a.order.task.Class == ops.Reads:
 		return a.failure(e, errCanceled, ops.EffectNotReached)
 	}
 	ctx, cancel := outlast(ctx)

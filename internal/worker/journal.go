@@ -35,6 +35,7 @@ type journal struct {
 	pending   []ops.Entry
 
 	fenced atomic.Bool // a newer attempt goes on: nothing more may be written or begun
+	moved  atomic.Bool // this attempt wrote an outcome or a checkpoint
 
 	// What earlier attempts left, by effect ID; set by take.
 	outcomes map[string]ops.EffectOutcome
@@ -181,7 +182,15 @@ func (j *journal) append(ctx context.Context, entries ...ops.Entry) error {
 	if err != nil {
 		return err
 	}
-	return j.write(ctx, d)
+	if err := j.write(ctx, d); err != nil {
+		return err
+	}
+	for _, e := range all {
+		if e.Kind == ops.EntryCheckpoint || e.Kind == ops.EntryOutcome && recorded(ops.EffectOutcome(e.Outcome)) {
+			j.moved.Store(true)
+		}
+	}
+	return nil
 }
 
 // document is what comes next in the journal.

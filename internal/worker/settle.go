@@ -25,7 +25,7 @@ func (a *attempt) settleOnly(ctx context.Context) error {
 func (a *attempt) settleOpen(ctx context.Context) error {
 	var unknown error
 	for _, t := range a.openTargets() {
-		if a.watch.stopped() && a.watch.canceled() == nil {
+		if (a.watch.stopped() || a.watch.handing()) && a.watch.canceled() == nil {
 			return errCanceled
 		}
 		entry, known, err := a.settleOne(ctx, t, a.journal.open[t.ID])

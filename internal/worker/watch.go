@@ -21,10 +21,11 @@ type watch struct {
 	mu       sync.Mutex
 	marker   *ops.CancelMarker
 	stop     bool // the process was told to end
+	over     bool // this attempt's time is up: the next one goes on
 	lastBeat time.Time
 	name     string
 	progress ops.Progress
-	asked    chan struct{} // closed when the run is canceled or the worker stopped
+	asked    chan struct{} // closed when nothing further may begin here
 }
 
 // newWatch begins to watch. parent's end means that the process must end: calls in
@@ -48,13 +49,17 @@ func (wt *watch) loop(parent context.Context) {
 	defer beat.Stop()
 	defer poll.Stop()
 	ended := parent.Done()
+	up := wt.timeUp()
 	for {
 		select {
 		case <-wt.quit:
 			return
 		case <-ended:
 			ended = nil
-			wt.ask(nil)
+			wt.ask(func() { wt.stop = true })
+		case <-up:
+			up = nil
+			wt.ask(func() { wt.over = true })
 		case <-beat.C:
 			wt.beat()
 		case <-poll.C:
@@ -63,24 +68,31 @@ func (wt *watch) loop(parent context.Context) {
 	}
 }
 
-// ask ends the work: by a cancel marker, or by a stop when m is nil. The effect in
-// hand gets the grace.
-func (wt *watch) ask(m *ops.CancelMarker) {
+// timeUp tells when this attempt must hand the run over; nil: never.
+func (wt *watch) timeUp() <-chan time.Time {
+	c := &wt.a.w.c
+	if c.Limit == 0 || c.Next == nil || wt.a.req.NoHandOver {
+		return nil
+	}
+	return time.After(c.Limit - c.HandOver)
+}
+
+// ask ends the work for the reason that set notes. The effect in hand gets the
+// grace.
+func (wt *watch) ask(set func()) {
 	wt.mu.Lock()
 	defer wt.mu.Unlock()
-	first := wt.marker == nil && !wt.stop
-	switch {
-	case m == nil:
-		wt.stop = true
-	case wt.marker == nil:
-		wt.marker = m
-	}
+	first := !wt.ending()
+	set()
 	if !first {
 		return
 	}
 	close(wt.asked)
 	time.AfterFunc(wt.a.w.c.Grace, func() { wt.done(context.Canceled) })
 }
+
+// ending: nothing further may begin. The lock is held.
+func (wt *watch) ending() bool { return wt.marker != nil || wt.stop || wt.over }
 
 // look reads the cancel marker.
 func (wt *watch) look(ctx context.Context) error {
@@ -91,7 +103,11 @@ func (wt *watch) look(ctx context.Context) error {
 	defer cancel()
 	m, err := wt.a.w.c.Documents.CancelMarker(ctx, wt.a.ref)
 	if err == nil && m != nil {
-		wt.ask(m)
+		wt.ask(func() {
+			if wt.marker == nil {
+				wt.marker = m
+			}
+		})
 	}
 	return err
 }
@@ -107,6 +123,13 @@ func (wt *watch) stopped() bool {
 	wt.mu.Lock()
 	defer wt.mu.Unlock()
 	return wt.stop
+}
+
+// handing: the run goes on in its next attempt.
+func (wt *watch) handing() bool {
+	wt.mu.Lock()
+	defer wt.mu.Unlock()
+	return wt.over && wt.marker == nil && !wt.stop
 }
 
 // beat writes a heartbeat, after a silence only once it is sure that no newer
@@ -188,7 +211,7 @@ func (wt *watch) mayAct(ctx context.Context) error {
 	}
 	wt.mu.Lock()
 	defer wt.mu.Unlock()
-	if wt.marker != nil || wt.stop {
+	if wt.ending() {
 		return errCanceled
 	}
 	return nil

@@ -90,6 +90,15 @@ type Config struct {
 	Beat       time.Duration // between heartbeats; 0: 5 s
 	CancelPoll time.Duration // between looks at the cancel marker; 0: 5 s
 	Grace      time.Duration // an effect in hand gets when the run is canceled; 0: 10 s
+
+	// Limit is how long after its beginning this process is ended from outside (a
+	// build's time limit); 0: never. HandOver is how long before that the run is
+	// handed to its next attempt; 0: a quarter of Limit, at most 10 minutes.
+	Limit, HandOver time.Duration
+	// Next writes the start of the next attempt and has an engine begin it; nil
+	// where a run is never handed over. The attempt's number may be taken: then
+	// somebody else goes on.
+	Next func(ctx context.Context, start ops.Start) error
 }
 
 // silence is how long a worker may be without a heartbeat that was written before
@@ -107,6 +116,10 @@ var ErrStopped = errors.New("the worker was told to stop; the run can be resumed
 // once it knew.
 var ErrFenced = errors.New("a newer attempt goes on with this run")
 
+// ErrHandedOver: the run goes on in its next attempt, as planned; this worker ends
+// without a result.
+var ErrHandedOver = errors.New("the run goes on in its next attempt")
+
 // A Worker carries out one request. Use each once.
 type Worker struct {
 	c     Config
@@ -123,6 +136,9 @@ func New(c Config) *Worker {
 	}
 	if c.Grace == 0 {
 		c.Grace = 10 * time.Second
+	}
+	if c.HandOver == 0 {
+		c.HandOver = min(c.Limit/4, 10*time.Minute)
 	}
 	if c.Out == nil {
 		c.Out = io.Discard
