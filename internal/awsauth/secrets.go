@@ -2,6 +2,7 @@ package awsauth
 
 import (
 	"context"
+	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -18,7 +19,7 @@ func Fetch(cfg aws.Config) func(ctx context.Context, name string) (string, error
 		out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(name)})
 		if err != nil {
 			e := Explain("reading the secret "+ops.Quote(name)+" from Secrets Manager", err)
-			if own, ok := e.(*ops.Error); ok && own.Code == ops.NotFound {
+			if own, ok := errors.AsType[*ops.Error](e); ok && own.Code == ops.NotFound {
 				own.Hint = "Put it there with: synops secret put " + ops.ShellQuote(name)
 			}
 			return "", e

@@ -54,7 +54,6 @@ type resource struct {
 	replace    string
 	metadata   any
 	properties map[string]any
-	line       int
 }
 
 type output struct {

@@ -83,7 +83,7 @@ var releaseVersion = regexp.MustCompile(`^v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|
 // version must be a tag such as v1.4.0 that matches tags (path.Match, "": any), and
 // it must be built from exactly that commit.
 func (b *Binary) CheckReleased(env ops.EnvironmentName, tags string) error {
-	reason := ""
+	var reason string
 	switch matches, err := path.Match(tags, b.Version); {
 	case !releaseVersion.MatchString(b.Version):
 		reason = fmt.Sprintf("its version is %s, which is no release's", ops.Quote(b.Version))

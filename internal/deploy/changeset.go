@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -229,8 +230,10 @@ func (d *Deployer) Execute(ctx context.Context, p *Prepared) (map[string]string,
 }
 
 func (d *Deployer) leftGoing(p *Prepared, err error) error {
-	e := awsauth.Explain("waiting for stack "+p.Stack.Name, err).(*ops.Error)
-	e.Hint = "CloudFormation goes on by itself. Run the same command again later: it says what is left to do."
+	e := awsauth.Explain("waiting for stack "+p.Stack.Name, err)
+	if own, ok := errors.AsType[*ops.Error](e); ok {
+		own.Hint = "CloudFormation goes on by itself. Run the same command again later: it says what is left to do."
+	}
 	return e
 }
 

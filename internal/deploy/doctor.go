@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -90,7 +91,7 @@ func (x *doctor) untold(about string, err error, missing string) {
 
 // message is an error without its hint, which is the remedy.
 func message(err error) string {
-	if e, ok := err.(*ops.Error); ok {
+	if e, ok := errors.AsType[*ops.Error](err); ok {
 		return e.Message
 	}
 	return err.Error()

@@ -105,7 +105,8 @@ func (d *Deployer) firstFailure(ctx context.Context, stack string) failure {
 	slices.Reverse(events)
 	for i := range events {
 		reason := aws.ToString(events[i].ResourceStatusReason)
-		if !failed(&events[i]) || strings.Contains(reason, "cancelled") || aws.ToString(events[i].ResourceType) == stackType {
+		if !failed(&events[i]) || strings.Contains(reason, "cancelled") || //nolint:misspell // as CloudFormation spells it
+			aws.ToString(events[i].ResourceType) == stackType {
 			continue
 		}
 		return failure{aws.ToString(events[i].LogicalResourceId), aws.ToString(events[i].ResourceType), reason}

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -59,7 +60,7 @@ func (d *Deployer) PutSecret(ctx context.Context, name, value string, check func
 	held, err := d.c.Clients.Secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: aws.String(name)})
 	if err != nil {
 		e := awsauth.Explain("looking at the secret "+ops.Quote(name), err)
-		if own, ok := e.(*ops.Error); ok && own.Code == ops.NotFound {
+		if own, ok := errors.AsType[*ops.Error](e); ok && own.Code == ops.NotFound {
 			own.Hint = d.createHint(BootstrapStack)
 		}
 		return nil, e
@@ -83,8 +84,10 @@ func (d *Deployer) PutSecret(ctx context.Context, name, value string, check func
 		move.RemoveFromVersionId = aws.String(out.Previous)
 	}
 	if _, err := d.c.Clients.Secrets.UpdateSecretVersionStage(ctx, move); err != nil {
-		e := awsauth.Explain("making the new value of "+ops.Quote(name)+" the current one", err).(*ops.Error)
-		e.Hint = "The value there was is still the current one. Run it again. " + e.Hint
+		e := awsauth.Explain("making the new value of "+ops.Quote(name)+" the current one", err)
+		if own, ok := errors.AsType[*ops.Error](e); ok {
+			own.Hint = "The value there was is still the current one. Run it again. " + own.Hint
+		}
 		return nil, e
 	}
 	return out, nil

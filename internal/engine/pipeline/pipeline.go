@@ -8,6 +8,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -138,7 +139,7 @@ func logGroupOf(lane ops.Lane) string { return "/synops/" + string(lane) }
 // notStarted says what to do where AWS's answer alone does not.
 func notStarted(name string, err error) error {
 	told := awsauth.Explain("starting pipeline "+name, err)
-	own, ok := told.(*ops.Error)
+	own, ok := errors.AsType[*ops.Error](told)
 	if !ok {
 		return told
 	}
