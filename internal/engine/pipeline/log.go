@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	cb "github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -130,55 +131,65 @@ func (e *Engine) streamOf(ctx context.Context, key attemptKey, ended bool) (stre
 // read reads from the cursor up to the first page with lines, or to the end as it
 // is now: there the same token comes back.
 func (e *Engine) read(ctx context.Context, key attemptKey, place stream, c cursor) ([]byte, cursor, error) {
+	begun, seeking := c, false
+	var events []logs.OutputLogEvent // those of the cursor's millisecond, while seeking
 	for range mostPages {
-		out, found, err := e.page(ctx, key.ref.Lane, c)
+		out, sent, err := e.page(ctx, key.ref.Lane, c)
 		if err != nil || out == nil {
-			return nil, c, err
+			return nil, begun, err
 		}
-		events := out.Events
-		if !found {
-			events = c.unread(events)
-		}
+		seeking = seeking || sent == "" && c.Count > 0
+		events = append(events, out.Events...)
 		next := aws.ToString(out.NextForwardToken)
-		end := next == "" || next == c.Token
+		end := next == "" || next == sent
 		c.Token, c.At = next, e.c.Now().Unix()
+		if seeking && !end && !beyond(events, c.Millis) {
+			continue // the line read last may be on the next page
+		}
+		if seeking {
+			events, seeking = c.unread(events), false
+		}
 		c.pass(events)
 		if text := textOf(events, !place.claimed); len(text) > 0 || end || c.Ended {
 			return text, c, nil
 		}
+		events = nil
+	}
+	if seeking {
+		return nil, begun, nil // its token leads past lines that were not looked at
 	}
 	return nil, c, nil
 }
 
-// page asks for the lines at the cursor. found is false where they begin at the
-// cursor's millisecond instead: there was no token, or it was not taken. A stream
-// that does not exist yet is no page.
-func (e *Engine) page(ctx context.Context, lane ops.Lane, c cursor) (out *cloudwatchlogs.GetLogEventsOutput, found bool, err error) {
+// beyond tells whether lines lead past a millisecond.
+func beyond(events []logs.OutputLogEvent, millis int64) bool {
+	return len(events) > 0 && aws.ToInt64(events[len(events)-1].Timestamp) > millis
+}
+
+// page asks for the lines at the cursor, and tells the token it sent: "" where they
+// begin at the cursor's millisecond instead, for want of a token that is taken. A
+// stream that does not exist yet is no page.
+func (e *Engine) page(ctx context.Context, lane ops.Lane, c cursor) (out *cloudwatchlogs.GetLogEventsOutput, sent string, err error) {
 	group := logGroupOf(lane)
 	in := &cloudwatchlogs.GetLogEventsInput{LogGroupName: &group, LogStreamName: &c.Stream, StartFromHead: aws.Bool(true)}
 	if c.fresh(e.c.Now()) {
-		in.NextToken = &c.Token
+		in.NextToken, sent = &c.Token, c.Token
 		out, err = e.c.Clients.Logs.GetLogEvents(ctx, in)
-		if code := awsauth.CodeOfAPI(err); code != "InvalidParameterException" {
-			return e.paged(out, true, group, c.Stream, err)
+	}
+	if sent == "" || awsauth.CodeOfAPI(err) == "InvalidParameterException" { // it died before its time
+		in.NextToken, sent = nil, ""
+		if c.Count > 0 {
+			in.StartTime = &c.Millis
 		}
-		in.NextToken = nil // it died before its time
+		out, err = e.c.Clients.Logs.GetLogEvents(ctx, in)
 	}
-	if c.Count > 0 {
-		in.StartTime = &c.Millis
-	}
-	out, err = e.c.Clients.Logs.GetLogEvents(ctx, in)
-	return e.paged(out, c.Count == 0, group, c.Stream, err)
-}
-
-func (e *Engine) paged(out *cloudwatchlogs.GetLogEventsOutput, found bool, group, name string, err error) (*cloudwatchlogs.GetLogEventsOutput, bool, error) {
 	switch {
 	case awsauth.CodeOfAPI(err) == "ResourceNotFoundException":
-		return nil, true, nil
+		return nil, "", nil
 	case err != nil:
-		return nil, false, awsauth.Explain("reading the log "+group+" "+name, err)
+		return nil, "", awsauth.Explain("reading the log "+group+" "+c.Stream, err)
 	}
-	return out, found, nil
+	return out, sent, nil
 }
 
 // rest reads on until there is nothing more to come.
