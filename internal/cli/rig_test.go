@@ -36,7 +36,7 @@ func newRig(t *testing.T) *rig {
 	go func() { _ = r.dev.Serve(ctx, l) }()
 	config := r.file("environments.yaml", string(environmentsFile("http://"+l.Addr().String(), "https://repo-prod.prod.sagebase.org")))
 	r.vars = map[string]string{
-		"GORACE": os.Getenv("GORACE"), "SYNOPS_CONFIG": config, "SYNAPSE_ADMIN_PAT": sandbox.AdminToken, "HOME": r.dir, "PATH": os.Getenv("PATH"), "TZ": "UTC",
+		"GORACE": os.Getenv("GORACE"), "SANDBOX": "http://" + l.Addr().String(), "SYNOPS_CONFIG": config, "SYNAPSE_ADMIN_PAT": sandbox.AdminToken, "HOME": r.dir, "PATH": os.Getenv("PATH"), "TZ": "UTC",
 		"XDG_STATE_HOME": filepath.Join(r.dir, "state"), "XDG_CACHE_HOME": filepath.Join(r.dir, "cache"),
 	}
 	return r

@@ -194,15 +194,34 @@ func (fw *follower) next(ctx context.Context, r *ops.Result) (bool, error) {
 			return false, nil
 		}
 	}
+	return true, fw.advance(ctx, r == nil)
+}
+
+// advance prints the rest of the attempt being followed and goes on to the next.
+func (fw *follower) advance(ctx context.Context, lost bool) error {
 	if err := fw.print(ctx, true); err != nil {
-		return false, err
+		return err
 	}
 	fw.n++
 	fw.cursor, fw.state, fw.gone = "", "", time.Time{}
 	if fw.f.Attempt != nil {
-		fw.f.Attempt(fw.n, r == nil)
+		fw.f.Attempt(fw.n, lost)
 	}
-	return true, nil
+	return nil
+}
+
+// goOn goes on to the newest attempt, those before it being gone.
+func (fw *follower) goOn(ctx context.Context) error {
+	starts, err := fw.l.Documents.Starts(ctx, fw.ref)
+	if err != nil {
+		return fmt.Errorf("reading the starts: %w", err)
+	}
+	for len(starts) > 0 && fw.n < starts[len(starts)-1].N {
+		if err := fw.advance(ctx, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // alive asks the engine, tells of a change, and returns ErrLost when the worker is

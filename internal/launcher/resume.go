@@ -159,7 +159,11 @@ func (l *Launcher) End(ctx context.Context, ref ops.RunRef, answers Answers, gra
 	if err != nil && !errors.Is(err, ErrLost) && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, err
 	}
-	if _, err := l.Settle(ctx, ref, answers, true); err != nil {
+	started, err := l.Settle(ctx, ref, answers, true)
+	if err == nil && started {
+		err = fw.goOn(ctx) // what it was following is gone for certain
+	}
+	if err != nil {
 		return nil, err
 	}
 	return fw.follow(ctx)

@@ -1,0 +1,198 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator/emulatortest"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
+)
+
+// A lane is a rig whose environment dev is an emulated account, with lane admin
+// deployed and this very program in its bundle.
+type lane struct {
+	*rig
+	*emulatortest.World
+}
+
+// newLane acts as a job that passed the environment's reviewers.
+func newLane(t *testing.T) *lane {
+	t.Helper()
+	r := newRig(t)
+	host := r.vars["SANDBOX"]
+	l := &lane{rig: r, World: emulatortest.New(t)}
+	l.World.Lane("admin", host)
+	file := fmt.Sprintf(`environments:
+  dev:
+    repository: Sage-Bionetworks/synapse-ops-dev
+    synapse_hosts: [%q]
+    account: %q
+    region: us-east-1
+    secret: /synapse/admin-pat
+    lanes: [plan, admin]
+`, host, emulatortest.Account)
+	worker, err := exec.LookPath("synops")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.World.Bundle(map[string]string{"environments.yaml": file, "synops": "#!/bin/sh\nexec " + ops.ShellQuote(worker) + " \"$@\"\n"})
+	if err := l.Dev.Secrets.Put("/synapse/admin-pat", sandbox.AdminToken); err != nil {
+		t.Fatal(err)
+	}
+	r.vars["SYNOPS_CONFIG"] = r.file("account.yaml", file)
+	r.vars["SYNAPSE_ADMIN_PAT"] = ""
+	r.vars["AWS_ENDPOINT_URL"], r.vars["AWS_EC2_METADATA_DISABLED"] = l.URL, "true"
+	l.become("synops-perform")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(l.Denials())
+		}
+	})
+	return l
+}
+
+// become signs in as a session of the role. The SDK reads the process environment
+// itself.
+func (l *lane) become(role string) {
+	l.rig.t.Helper()
+	k := l.Keys(role)
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": k.AccessKeyID, "AWS_SECRET_ACCESS_KEY": k.SecretAccessKey, "AWS_SESSION_TOKEN": k.SessionToken} {
+		l.rig.t.Setenv(name, value)
+		l.vars[name] = value
+	}
+}
+
+// asked lists the calls that the session of a role made since, in order.
+func (l *lane) asked(role string, since int) (actions []string) {
+	for _, a := range l.Cloud.Asked()[since:] {
+		if strings.Contains(a.Principal, role) {
+			actions = append(actions, a.Action)
+		}
+	}
+	return actions
+}
+
+func wantAnswer(t *testing.T, got answer, code int, says ...string) {
+	t.Helper()
+	if got.code != code {
+		t.Errorf("exit code %d, want %d", got.code, code)
+	}
+	for _, s := range says {
+		if !strings.Contains(got.stdout+got.stderr, s) {
+			t.Errorf("nothing says %q", s)
+		}
+	}
+	if t.Failed() {
+		t.Fatalf("stdout:\n%s\nstderr:\n%s", got.stdout, got.stderr)
+	}
+}
+
+// TestPipeline_Run: a task runs in a build of the account, with the token that only
+// the build can read, and its log and report come here.
+func TestPipeline_Run(t *testing.T) {
+	l := newLane(t)
+	got := l.synops(nil, "run", "decertify-user", "users=3350396", "-e", "dev")
+	wantAnswer(t, got, 0, "SUCCEEDED", "certified: true → false")
+	if strings.Contains(got.stdout+got.stderr, "synops-heartbeat") || strings.Contains(got.stdout+got.stderr, "[Container]") {
+		t.Errorf("lines that are not the worker's are printed:\n%s", got.stderr)
+	}
+	again := l.synops(nil, "runs", "-e", "dev", "--format", "json")
+	wantAnswer(t, again, 0, "decertify-user", "succeeded")
+}
+
+// TestPipeline_LaunchAsksLittle: before the start is answered a launch makes six
+// calls at most, and changes nothing of the infrastructure.
+func TestPipeline_LaunchAsksLittle(t *testing.T) {
+	l := newLane(t)
+	before := len(l.Cloud.Asked())
+	bucket := "s3://" + l.Resource("StoreBucket")
+	got := l.synops(nil, "run", "decertify-user", "users=3350396", "-e", "dev", "--store", bucket, "--detach")
+	wantAnswer(t, got, 0, "It goes on")
+	asked := l.asked("synops-perform", before)
+	want := []string{"sts:GetCallerIdentity", "s3:PutObject", "s3:PutObject", "s3:ListBucket", "s3:PutObject", "codepipeline:StartPipelineExecution", "s3:PutObject"}
+	// Who we are takes no permission, so it may not be asked about.
+	asked = slices.DeleteFunc(asked, func(a string) bool { return strings.HasPrefix(a, "sts:") })
+	if diff := cmp.Diff(want[1:], asked); diff != "" {
+		t.Errorf("a launch asked for (-want +got):\n%s", diff)
+	}
+	run := runOf(t, got)
+	wantAnswer(t, l.synops(nil, "follow", run, "-e", "dev"), 0, "SUCCEEDED")
+}
+
+func runOf(t *testing.T, got answer) string {
+	t.Helper()
+	for line := range strings.Lines(got.stderr) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == "run" {
+			return f[1]
+		}
+	}
+	t.Fatalf("no run is named in\n%s", got.stderr)
+	return ""
+}
+
+// TestPipeline_Cancel: a worker that does not end within its grace has its build
+// stopped, and another build settles the run.
+func TestPipeline_Cancel(t *testing.T) {
+	l := newLane(t)
+	users := make([]string, 400)
+	for i := range users {
+		users[i] = fmt.Sprint(3350400 + i)
+	}
+	got := l.synops(nil, "run", "decertify-user", "users="+strings.Join(users, ","), "-e", "dev", "--rate", "300", "--detach")
+	wantAnswer(t, got, 0)
+	run := runOf(t, got)
+	l.until(run, "running")
+	wantAnswer(t, l.synops(nil, "cancel", run, "-e", "dev", "--grace", "100ms"), 0, "The cancel is durable", "CANCELED")
+	if n := len(l.asked("synops-perform", 0)); !slices.Contains(l.asked("synops-perform", 0), "codebuild:StopBuild") {
+		t.Errorf("no build was stopped in %d calls", n)
+	}
+	wantAnswer(t, l.synops(nil, "show", run, "-e", "dev"), 0, "CANCELED", "(attempt 2)")
+}
+
+// until waits until show tells the state.
+func (l *lane) until(run, state string) {
+	t := l.rig.t
+	t.Helper()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for range 200 {
+		var doc struct {
+			State string `json:"state"`
+		}
+		got := l.synops(nil, "show", run, "-e", "dev", "--format", "json")
+		if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
+			t.Fatalf("%v: %s %s", err, got.stdout, got.stderr)
+		}
+		if doc.State == state {
+			return
+		}
+		<-look.C
+	}
+	t.Fatalf("the run never was %s", state)
+}
+
+// TestPipeline_NotHere: on this machine an environment's account is reached by
+// breaking the glass only: with its role, and a token from the account.
+func TestPipeline_NotHere(t *testing.T) {
+	l := newLane(t)
+	task := []string{"run", "decertify-user", "users=3350396", "-e", "dev"}
+	wantAnswer(t, l.synops(nil, append(task, "--engine", "local")...), 3, "guard break-glass", "names an account")
+	wantAnswer(t, l.synops(nil, append(task, "--break-glass", "pipeline is down")...), 3, "synops-perform/test", "synops-break-glass first, with MFA")
+	l.become("synops-break-glass")
+	wantAnswer(t, l.synops(map[string]string{"SYNOPS_TOKEN_SOURCE": "env:SYNAPSE_ADMIN_PAT"}, append(task, "--break-glass", "pipeline is down")...), 3, "a token from env: is not taken")
+	wantAnswer(t, l.synops(nil, append(task, "--break-glass", "pipeline is down", "--engine", "pipeline")...), 2)
+	got := l.synops(nil, append(task, "--break-glass", "pipeline is down")...)
+	wantAnswer(t, got, 0, "Breaking the glass", "SUCCEEDED")
+	if n := len(l.asked("codepipeline", 0)); n > 0 {
+		t.Errorf("%d calls to a pipeline", n)
+	}
+	wantAnswer(t, l.synops(nil, "show", runOf(t, got), "-e", "dev"), 0, "break-glass: pipeline is down")
+}
