@@ -2,17 +2,22 @@ package cli_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/cli"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
 )
@@ -211,4 +216,21 @@ func cmdClaimed(ts *testscript.TestScript, neg bool, _ []string) {
 		return
 	}
 	ts.Check(logs.CreateGroup("/synops/plan", 0))
+}
+
+// TestAgreed: the environment's name and nothing else goes on.
+func TestAgreed(t *testing.T) {
+	for answer, want := range map[string]bool{"prod\n": true, " prod \n": true, "prod": true, "yes\n": false, "\n": false, "": false, "dev\n": false, "Prod\n": false} {
+		err := cli.Agreed(t.Context(), strings.NewReader(answer), "prod")
+		if r := ops.Refused(err); (err == nil) != want || err != nil && (r == nil || r.Guard != "confirm") {
+			t.Errorf("%q: %v", answer, err)
+		}
+	}
+	from, to := io.Pipe() // nobody answers
+	defer to.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := cli.Agreed(ctx, from, "prod"); !errors.Is(err, context.Canceled) {
+		t.Errorf("without an answer: %v", err)
+	}
 }

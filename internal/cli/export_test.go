@@ -15,6 +15,9 @@ func newApp(p Process) *app {
 // Root returns the command tree as Main builds it.
 func Root(p Process) *cobra.Command { return newApp(p).root() }
 
+// Agreed reads a typed answer.
+var Agreed = agreed
+
 // HandedOn lists the variables that a worker gets from its launcher.
 var HandedOn = handedOn
 
