@@ -214,7 +214,7 @@ func (a *app) run(ctx context.Context, asked *asking, answers launcher.Answers, 
 // notLaunched reports a launch that failed. What was written stays and may be gone
 // on with; a claim that is another request's is nothing of ours.
 func (a *app) notLaunched(ref ops.RunRef, err error) error {
-	if ref.Run != "" && ops.Refused(err) == nil {
+	if ref.Run != "" && ops.Refused(err) == nil && !errors.Is(err, launcher.ErrNotStarted) {
 		a.began(ref.Run)
 		a.trouble.Next = "See whether it began: synops show " + string(ref.Run) + a.flagsAgain()
 	}

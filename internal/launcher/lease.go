@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,9 @@ type Hold struct {
 	Look        time.Duration          // between looks; 0: as often as its engine likes, a second or more
 	TellEvery   time.Duration          // 0: a minute
 }
+
+// ErrNotStarted: whoever waited for a lease left before the start was written.
+var ErrNotStarted = errors.New("nothing was started")
 
 // await returns once the lease is free for run: never held, released, its own, or
 // held by one that can provably not act any more. It is courtesy, for another may
@@ -46,7 +50,7 @@ func (l *Launcher) await(ctx context.Context, run ops.RunID) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for lease %s: %w", h.Lease, ctx.Err())
+			return fmt.Errorf("waiting for lease %s, %w: %w", h.Lease, ErrNotStarted, ctx.Err())
 		case <-look.C:
 		}
 	}

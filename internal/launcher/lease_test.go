@@ -123,7 +123,7 @@ func TestHold_Left(t *testing.T) {
 	s.held()
 	ctx, leave := context.WithCancel(t.Context())
 	s.hold(launcher.Hold{Tell: func(ops.Lease) { leave() }})
-	if _, _, err := s.l.Launch(ctx, "job", request, by); !errors.Is(err, context.Canceled) {
+	if _, _, err := s.l.Launch(ctx, "job", request, by); !errors.Is(err, context.Canceled) || !errors.Is(err, launcher.ErrNotStarted) {
 		t.Errorf("left while waiting: %v", err)
 	}
 	if started, _ := s.engine.counts(); started != 1 {
