@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ const (
 	varBuildFolder = "CODEBUILD_SRC_DIR"                 // where the bundle is unpacked
 	varLane        = "SYNOPS_LANE"
 	varRequest     = "SYNOPS_REQUEST"
+	varMinutes     = "SYNOPS_BUILD_MINUTES" // the build's time limit
 )
 
 // bundledEnvironments is the environments file's name in a bundle.
@@ -32,6 +34,7 @@ type build struct {
 	id, stream, bundle string
 	lane               ops.Lane
 	request            string // hex digest, as whoever started the pipeline gave it
+	limit              time.Duration
 }
 
 // inBuild returns the build that this process works in, nil for none.
@@ -40,11 +43,13 @@ func (a *app) inBuild() *build {
 	if id == "" {
 		return nil
 	}
-	return &build{id: id, stream: a.p.Getenv(varBuildStream), bundle: a.p.Getenv(varBuildSource), lane: ops.Lane(a.p.Getenv(varLane)), request: a.p.Getenv(varRequest)}
+	minutes, _ := strconv.Atoi(a.p.Getenv(varMinutes)) // none: never handed over
+	return &build{limit: time.Duration(minutes) * time.Minute, id: id, stream: a.p.Getenv(varBuildStream), bundle: a.p.Getenv(varBuildSource), lane: ops.Lane(a.p.Getenv(varLane)), request: a.p.Getenv(varRequest)}
 }
 
 // dress makes a worker's configuration that of one in a build.
-func (b *build) dress(c *worker.Config, st *store.Store, out io.Writer) {
+func (b *build) dress(c *worker.Config, st *store.Store, next func(context.Context, ops.Start) error, out io.Writer) {
+	c.Limit, c.Next = b.limit, next
 	c.Attempt.Build, c.Attempt.Stream, c.Attempt.Bundle = b.id, b.stream, b.bundle
 	c.Documents = &beating{Store: st, out: out}
 }

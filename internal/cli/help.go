@@ -58,8 +58,8 @@ In a GitHub workflow:
 In a build, set by CodeBuild and the lane's template:
   CODEBUILD_BUILD_ID, CODEBUILD_LOG_PATH, CODEBUILD_SRC_DIR, CODEBUILD_RESOLVED_SOURCE_VERSION
                       which build this is, where it prints, and the bundle: its folder and version
-  SYNOPS_LANE, SYNOPS_REQUEST
-                      the lane, and the request that its pipeline was started for
+  SYNOPS_LANE, SYNOPS_BUILD_MINUTES, SYNOPS_REQUEST
+                      the lane, its builds' time limit, and the request that was started
 
 Handed on to a worker, nothing else is: PATH, HOME, USER, LOGNAME, TMPDIR, LANG, LC_ALL, TZ,
 XDG_STATE_HOME, XDG_CACHE_HOME, SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, https_proxy, NO_PROXY,

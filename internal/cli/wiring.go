@@ -132,7 +132,7 @@ func (a *app) worker(choice *environments.Choice, st *store.Store, used *[]*admi
 		c.Beat, c.CancelPoll = 0, 0 // the worker's own: each is a call now
 	}
 	if b := a.inBuild(); b != nil && st != nil {
-		b.dress(&c, st, a.out)
+		b.dress(&c, st, a.launcher(st, choice, nil).HandOver, a.out)
 	}
 	return worker.New(c)
 }

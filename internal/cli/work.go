@@ -53,6 +53,9 @@ func (a *app) work(ctx context.Context, run string) error {
 	switch {
 	case errors.Is(err, worker.ErrDuplicate):
 		return nil // the other one does the work
+	case errors.Is(err, worker.ErrHandedOver):
+		fmt.Fprintln(a.out, ops.LineEnded) // of this attempt's log
+		return nil
 	case errors.Is(err, worker.ErrFenced), errors.Is(err, worker.ErrStopped):
 		return &ops.Error{Code: ops.Unavailable, Err: err, Message: err.Error() + "."}
 	case err != nil:

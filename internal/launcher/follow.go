@@ -194,7 +194,8 @@ func (fw *follower) next(ctx context.Context, r *ops.Result) (bool, error) {
 			return false, nil
 		}
 	}
-	return true, fw.advance(ctx, r == nil)
+	orderly := starts[fw.n].N == fw.n+1 && starts[fw.n].Kind == ops.StartHandOver
+	return true, fw.advance(ctx, r == nil && !orderly)
 }
 
 // advance prints the rest of the attempt being followed and goes on to the next.

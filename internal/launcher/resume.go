@@ -129,6 +129,16 @@ func (v *View) host() string {
 	return "unknown"
 }
 
+// HandOver begins the attempt that start asks for, by the wish of the attempt
+// before it, whose time is up. Conflict: somebody else went on with the run.
+func (l *Launcher) HandOver(ctx context.Context, start ops.Start) error {
+	if err := l.Documents.CreateStart(ctx, start); err != nil {
+		return err
+	}
+	_, err := l.begin(ctx, ops.RunRef{Lane: start.Lane, Run: start.Run})
+	return err
+}
+
 // Cancel asks a run to end and returns once that is durable: no start, resume or
 // new effect passes the marker. asked is false when the run had ended already.
 func (l *Launcher) Cancel(ctx context.Context, ref ops.RunRef, by, reason string) (asked bool, err error) {
