@@ -16,7 +16,7 @@ func TestLeaseBetweenProcesses(t *testing.T) {
 	r := newRig(t, sandbox.Config{})
 	ref, a := r.bring(place{call: 1, moment: beforeApplied}, append([]string{b.task}, b.args(2)...)...)
 
-	o := r.want(3, "run", b.task, "client-ids=100001")
+	o := r.want(3, "run", b.task, "client-ids=100001", "--no-wait")
 	if !strings.Contains(o.err+o.out, string(ref.Run)) {
 		t.Errorf("the refusal does not name the holder:\n%s%s", o.out, o.err)
 	}
@@ -44,7 +44,7 @@ func TestLeaseRace(t *testing.T) {
 	r := newRig(t, sandbox.Config{})
 	var ends []func() outcome
 	for range scaled(4, 16) {
-		ends = append(ends, r.background(append(append([]string{"run", b.task}, b.args(3)...), "--rate", "0")...))
+		ends = append(ends, r.background(append(append([]string{"run", b.task}, b.args(3)...), "--rate", "0", "--no-wait")...))
 	}
 	performed := 0
 	for _, end := range ends {
