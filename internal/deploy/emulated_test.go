@@ -203,6 +203,10 @@ func TestEmulated_Guards(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The execution is in progress for as long as its build waits for a machine.
+	held := emulator.Defaults().Builds
+	held.NeverBegins = true
+	e.cloud.Account(devAccount).CodeBuild.Behave("synops-plan", held)
 	bigger := map[string]string{"ComputeType": "BUILD_GENERAL1_LARGE"}
 	_, err = codepipeline.NewFromConfig(e.config("")).StartPipelineExecution(t.Context(), &codepipeline.StartPipelineExecutionInput{Name: aws.String("synops-plan"),
 		Variables: []pipetypes.PipelineVariable{{Name: aws.String("RUN"), Value: aws.String("20261123T141502Z-canary-3f9c00")}, {Name: aws.String("REQUEST"), Value: aws.String(strings.Repeat("0", 64))}}})
