@@ -56,6 +56,8 @@ type Task struct {
 	Exempt bool `json:"exempt,omitempty"`
 	// Lease names what the task must hold alone, such as "users"; "" for none.
 	Lease string `json:"lease,omitempty"`
+	// Schedule is when the task may start by itself; nil: never.
+	Schedule *Schedule `json:"schedule,omitempty"`
 }
 
 // Input returns the input called name, or nil.

@@ -86,6 +86,9 @@ func TestCatalogIsComplete(t *testing.T) {
 				}
 			}
 			equal(t, "any lane", task.AnyLane, task.Name == "canary")
+			if err := task.CheckSchedule(); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
