@@ -81,6 +81,9 @@ func TestCatalogIsComplete(t *testing.T) {
 				if in.Help == "" || in.Example == "" || in.Kind == "" {
 					t.Errorf("input %s lacks help, example or kind", in.Name)
 				}
+				if slices.Contains(ops.Reserved(), in.Name) {
+					t.Errorf("input %s: every form has a field of that name", in.Name)
+				}
 				if in.List != (in.Name == task.TargetsInput) {
 					t.Errorf("input %s: a list is what names targets, but the targets input is %q", in.Name, task.TargetsInput)
 				}
