@@ -39,6 +39,7 @@ type app struct {
 	config      string
 	store       string
 	format      string
+	planOnly    bool   // workers of this process plan, and perform nothing
 	breakGlass  string // why a run happens on this machine although its environment names an account
 
 	signing  sync.Mutex

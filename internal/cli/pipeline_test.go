@@ -3,6 +3,8 @@ package cli_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os/exec"
 	"slices"
 	"strings"
@@ -125,6 +127,50 @@ func TestPipeline_LaunchAsksLittle(t *testing.T) {
 	}
 	run := runOf(t, got)
 	wantAnswer(t, l.synops(nil, "follow", run, "-e", "dev"), 0, "SUCCEEDED")
+}
+
+// TestPipeline_Plan: where the service answers in its subnet alone, a plan is made
+// there, by whoever may start nothing else; it performs nothing and is listed
+// nowhere.
+func TestPipeline_Plan(t *testing.T) {
+	l := newLane(t)
+	l.World.Lane("plan", l.vars["SANDBOX"])
+	l.become("synops-observe")
+	before := l.audits()
+	got := l.synops(nil, "plan", "remove-user", "users=3350396", "-e", "dev", "--format", "json")
+	wantAnswer(t, got, 0, "planning in", "which changes nothing")
+	var plan ops.Plan
+	if err := json.Unmarshal([]byte(got.stdout), &plan); err != nil || plan.Challenge != "jdoe" || len(plan.Effects) != 1 || plan.Digest == "" {
+		t.Fatalf("%v: %+v", err, plan)
+	}
+	if after := l.audits(); after != before {
+		t.Errorf("the service changed: %s, was %s", after, before)
+	}
+	wantAnswer(t, l.synops(nil, "runs", "-e", "dev"), 0, "No runs")
+	wantAnswer(t, l.synops(nil, "run", "decertify-user", "users=3350396", "-e", "dev"), 1, "AccessDenied")
+	wantAnswer(t, l.synops(nil, "plan", "remove-user", "users=1", "-e", "dev"), 3, "guard")
+	l.become("synops-perform")
+	wantAnswer(t, l.synops(nil, "run", "remove-user", "users=3350396", "-e", "dev", "--plan", string(plan.Digest), "--confirm", "jdoe"), 0, "SUCCEEDED")
+}
+
+// audits is how the service sees the user that tests plan to remove.
+func (l *lane) audits() string {
+	l.rig.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, l.vars["SANDBOX"]+"/repo/v1/user/3350396/bundle?mask=0x8", nil)
+	if err != nil {
+		l.rig.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+sandbox.AdminToken)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		l.rig.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		l.rig.t.Fatalf("%s: %s, %v", resp.Status, b, err)
+	}
+	return string(b)
 }
 
 func runOf(t *testing.T, got answer) string {

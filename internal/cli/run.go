@@ -23,7 +23,7 @@ func (a *app) planCommand() *cobra.Command {
 	var f askFlags
 	cmd := &cobra.Command{
 		Use: "plan TASK [NAME=VALUE…]", Short: "Say what a task would change, and change nothing",
-		Long:              "plan reads from the service what a task would change and prints it, with the digest that\n\"run --plan\" binds a run to and the answer that --confirm needs. It writes no documents.",
+		Long:              "plan reads from the service what a task would change and prints it, with the digest that\n\"run --plan\" binds a run to and the answer that --confirm needs. Where the environment names an\naccount a build of lane plan reads, since only there the service answers.",
 		Example:           "  synops plan remove-user users=3350396 -e dev\n  synops plan publish-dataset entities=@entities.txt -e dev",
 		Args:              needTask,
 		ValidArgsFunction: a.completeTask,
@@ -48,8 +48,11 @@ func needTask(cmd *cobra.Command, args []string) error {
 
 // plan prints what a request would change.
 func (a *app) plan(ctx context.Context, asked *asking) error {
+	if a.plansThere(asked.choice.Environment) {
+		return a.planThere(ctx, asked)
+	}
 	if a.engine == enginePipeline {
-		return &ops.Error{Code: ops.Invalid, Message: "A plan alone is made on this machine, not in a pipeline.", Hint: "Leave out --engine."}
+		return &ops.Error{Code: ops.Invalid, Message: "A plan for this environment is made on this machine, not in a pipeline.", Hint: "Leave out --engine."}
 	}
 	var clients []*adminapi.Client
 	defer closeAll(&clients)
@@ -58,7 +61,11 @@ func (a *app) plan(ctx context.Context, asked *asking) error {
 		return err
 	}
 	a.keepPlan(p, asked.task.Personal)
-	p = p.Masked(asked.task.Personal)
+	return a.printPlan(p.Masked(asked.task.Personal), asked)
+}
+
+// printPlan prints a plan, masked already, and how to have it performed.
+func (a *app) printPlan(p *ops.Plan, asked *asking) error {
 	p.Notes = append(unsaid(asked.values.Notes(), p.Notes), p.Notes...)
 	return a.print(p, func(w io.Writer) error {
 		return report.Plan(w, report.PlanView{Plan: p, Command: a.runCommandLine(asked)}, a.style())

@@ -115,6 +115,7 @@ func (a *app) worker(choice *environments.Choice, st *store.Store, used *[]*admi
 	began := time.Now()
 	c := worker.Config{
 		Catalog: tasks.Catalog(), Environment: choice.Environment, Host: choice.Host, Repository: a.p.Getenv(varRepository), Synops: version(),
+		PlanOnly:   a.planOnly,
 		Pure:       func(name ops.TaskName) (ops.Procedure, error) { return tasks.Bind(name, nil) },
 		Open:       a.bind(choice.Environment, used),
 		Attempt:    ops.Attempt{Host: a.p.Host, Process: local.Process(os.Getpid())},

@@ -16,10 +16,12 @@ import (
 // workCommand is what engines start. Its argument vector names the run and
 // nothing else of it: everything is read from the documents.
 func (a *app) workCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "work RUN", Short: "Perform the newest attempt of a run in this process", Args: oneRun, Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.work(cmd.Context(), args[0]) },
 	}
+	cmd.Flags().BoolVar(&a.planOnly, "plan-only", false, "plan it, and perform nothing")
+	return cmd
 }
 
 // workMemory is what the collector tries to stay below, in bytes.

@@ -52,6 +52,46 @@ func (a *attempt) agree(ctx context.Context) ([]ops.Effect, error) {
 	return effects, nil
 }
 
+// planOnly makes the plan and keeps it. It is of no effect, so no lease, no freeze
+// and no answer is asked for, and it is listed nowhere; one that was canceled is not
+// made.
+func (a *attempt) planOnly(ctx context.Context) error {
+	var err error
+	if a.order, err = a.w.order(ctx, a.req); err != nil {
+		return err
+	}
+	if err := a.watch.look(ctx); err != nil {
+		return fmt.Errorf("asking whether the run is canceled: %w", err)
+	}
+	if a.ending() {
+		return errCanceled
+	}
+	if err := a.order.open(ctx); err != nil {
+		return err
+	}
+	a.watch.phase("planning")
+	_, plan, err := a.order.plan(ctx)
+	if err != nil {
+		return err
+	}
+	a.plan = plan.Masked(a.order.task.Personal)
+	if err := a.keepPlan(ctx); err != nil {
+		return err
+	}
+	a.journal.plan(plan.Digest)
+	return a.boundTo(plan)
+}
+
+// boundTo refuses another plan than the one that the start is bound to.
+func (a *attempt) boundTo(plan *ops.Plan) error {
+	if want := a.start.PlanDigest; want != "" && want != plan.Digest {
+		return &ops.Refusal{Guard: "plan", Code: ops.Conflict,
+			Reason: fmt.Sprintf("the plan now is %s, not the approved %s. %s", plan.Digest, want, strings.Join(plan.Difference(a.order.task, a.start.Approved), " ")),
+			Remedy: "Look at the plan again and approve the new one."}
+	}
+	return nil
+}
+
 // agreed reads the plan that an earlier attempt's journal names.
 func (a *attempt) agreed(ctx context.Context) error {
 	plan, err := a.w.c.Documents.Plan(ctx, a.ref)
@@ -87,10 +127,8 @@ func (a *attempt) keepPlan(ctx context.Context) error {
 
 // approve compares the plan with what the person saw and answered.
 func (a *attempt) approve(plan *ops.Plan) error {
-	if want := a.start.PlanDigest; want != "" && want != plan.Digest {
-		return &ops.Refusal{Guard: "plan", Code: ops.Conflict,
-			Reason: fmt.Sprintf("the plan now is %s, not the approved %s. %s", plan.Digest, want, strings.Join(plan.Difference(a.order.task, a.start.Approved), " ")),
-			Remedy: "Look at the plan again and approve the new one."}
+	if err := a.boundTo(plan); err != nil {
+		return err
 	}
 	if plan.Challenge == "" || a.start.Confirm == ops.ConfirmDigest(plan.Challenge) {
 		return nil

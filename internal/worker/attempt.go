@@ -158,6 +158,9 @@ func (a *attempt) say(format string, args ...any) {
 // run takes the run to its end; nil when every effect has an outcome. The error
 // says what ended it before that.
 func (a *attempt) run(ctx context.Context) error {
+	if a.w.c.PlanOnly {
+		return a.planOnly(ctx)
+	}
 	d := a.w.c.Documents
 	if err := d.CreateIndex(ctx, ops.IndexEntry{Run: a.ref.Run, Lane: a.ref.Lane, Environment: a.req.Environment, Requester: a.req.Requester, Reason: a.req.Reason}); err != nil {
 		return fmt.Errorf("listing the run: %w", err)

@@ -67,7 +67,7 @@ func (a *attempt) write(ctx context.Context, r *ops.Result) error {
 }
 
 func (a *attempt) cleanUp(ctx context.Context) error {
-	if a.order == nil || a.order.bound == nil || a.order.bound.Procedure.CleanUp == nil {
+	if a.w.c.PlanOnly || a.order == nil || a.order.bound == nil || a.order.bound.Procedure.CleanUp == nil {
 		return nil
 	}
 	return a.order.bound.Procedure.CleanUp(ctx, a.order.values)

@@ -101,7 +101,10 @@ func (o *order) host() error {
 
 func (o *order) lane() error {
 	env := o.w.c.Environment
-	if o.req.Lane != o.task.Lane && !o.task.AnyLane || !slices.Contains(ops.Lanes(), o.req.Lane) {
+	switch own := o.req.Lane == o.task.Lane || o.task.AnyLane && slices.Contains(ops.Lanes(), o.req.Lane); {
+	case o.w.c.PlanOnly && o.req.Lane != ops.LanePlan:
+		return ops.Refuse("lane", "Run it in its own lane.", "this worker only plans, and the request is for lane %s.", ops.Quote(string(o.req.Lane)))
+	case !o.w.c.PlanOnly && !own:
 		return ops.Refuse("lane", fmt.Sprintf("It runs in lane %s.", o.task.Lane), "%s does not run in lane %s.", o.task.Name, ops.Quote(string(o.req.Lane)))
 	}
 	if len(env.Lanes) > 0 && !slices.Contains(env.Lanes, o.req.Lane) {
@@ -132,7 +135,7 @@ func (o *order) count() error {
 }
 
 func (o *order) reason() error {
-	if o.w.c.Environment.RequireReason && o.req.Reason == "" && o.task.Class != ops.Reads {
+	if o.w.c.Environment.RequireReason && o.req.Reason == "" && o.task.Class != ops.Reads && !o.w.c.PlanOnly {
 		return ops.Refuse("reason", "Say why with --reason.", "%s asks for a reason.", o.w.c.Environment.Name)
 	}
 	return nil

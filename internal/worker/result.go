@@ -26,6 +26,11 @@ func (a *attempt) result(runErr, cleanErr error, t *tally) *ops.Result {
 	if a.plan != nil {
 		r.PlanDigest = a.plan.Digest
 	}
+	if a.w.c.PlanOnly && runErr == nil {
+		r.Counts, r.Effects, r.EffectsTotal = map[ops.EffectOutcome]int{}, []ops.EffectResult{}, 0 // the plan tells them
+		r.Outcome, r.Message, r.Changed = ops.Succeeded, "Planned.", "Nothing was changed: this only planned."
+		return r
+	}
 	r.Effects = append(append(r.Effects, t.bad...), t.good...)
 	r.Effects = r.Effects[:min(len(r.Effects), ops.MostEffects)]
 	r.Outcome, r.Code, r.Message = a.verdict(runErr, cleanErr, t)

@@ -82,6 +82,10 @@ type Config struct {
 	// Gone tells whether a lease's holder can provably not act any more.
 	Gone func(ctx context.Context, l ops.Lease) (bool, error)
 
+	// PlanOnly keeps this worker to requests of lane plan, which it plans and does
+	// not perform. Whoever starts the worker says so, never the request.
+	PlanOnly bool
+
 	Attempt ops.Attempt // who this worker is; N and At are filled in
 	Out     io.Writer   // lines for whoever follows; must mask secrets
 	// Cost tells, at the end, what the run's calls cost, for the log; may be nil.
