@@ -51,9 +51,6 @@ func (a *app) plan(ctx context.Context, asked *asking) error {
 	if a.plansThere(asked.choice.Environment) {
 		return a.planThere(ctx, asked)
 	}
-	if a.engine == enginePipeline {
-		return &ops.Error{Code: ops.Invalid, Message: "A plan for this environment is made on this machine, not in a pipeline.", Hint: "Leave out --engine."}
-	}
 	var clients []*adminapi.Client
 	defer closeAll(&clients)
 	p, err := a.worker(asked.choice, nil, &clients).Plan(ctx, asked.request)

@@ -22,7 +22,9 @@ func newPlanRig(t *testing.T, n int) *rig {
 func TestPlanOnly(t *testing.T) {
 	r := newPlanRig(t, 3)
 	r.task.Class, r.task.Lease, r.env.RequireReason = ops.Destroys, "lamps", true
-	r.alter = func(p *ops.Procedure) { p.CleanUp = func(_ context.Context, _ ops.Values) error { t.Error("cleaned up"); return nil } }
+	r.alter = func(p *ops.Procedure) {
+		p.CleanUp = func(_ context.Context, _ ops.Values) error { t.Error("cleaned up"); return nil }
+	}
 	if _, err := r.store.Freeze(t.Context(), ops.Freeze{Environment: "dev", By: "ada", Reason: "release"}); err != nil {
 		t.Fatal(err)
 	}
