@@ -390,15 +390,19 @@ func checkProject(t *testing.T, lane ops.Lane, p map[string]any) {
 	for _, v := range list(env["EnvironmentVariables"]) {
 		got[v.(map[string]any)["Name"].(string)] = v.(map[string]any)["Value"]
 	}
-	want := []string{"CONTEXT", "SYNAPSE_HOST", "SYNOPS_ACCOUNT", "SYNOPS_LANE", "SYNOPS_STORE"}
+	want := []string{"CONTEXT", "SYNAPSE_HOST", "SYNOPS_ACCOUNT", "SYNOPS_BUILD_MINUTES", "SYNOPS_LANE", "SYNOPS_STORE"}
 	switch lane {
 	case ops.LanePlan, ops.LaneAdmin:
 		want = append(want, "SYNOPS_TOKEN_SOURCE")
 	case ops.LaneDeploy:
-		want = append([]string{"CONTEXT", "SYNAPSE_HOST", "SYNOPS_ACCOUNT", "SYNOPS_CACHE"}, want[3:]...)
+		want = append([]string{"CONTEXT", "SYNAPSE_HOST", "SYNOPS_ACCOUNT", "SYNOPS_BUILD_MINUTES", "SYNOPS_CACHE"}, want[4:]...)
 	}
 	if !slices.Equal(names(got), want) || got["CONTEXT"] != "prod" || got["SYNOPS_STORE"] != "s3://storebucket-222222222222" {
 		t.Errorf("lane %s: builds get %v", lane, got)
+	}
+	// Without it a worker would not know when to hand its run over.
+	if got["SYNOPS_BUILD_MINUTES"] != fmt.Sprint(p["TimeoutInMinutes"]) {
+		t.Errorf("lane %s: builds may take %v minutes and are told %v", lane, p["TimeoutInMinutes"], got["SYNOPS_BUILD_MINUTES"])
 	}
 	if vpc := p["VpcConfig"].(map[string]any); vpc["VpcId"] != "vpc-1" || len(list(vpc["Subnets"])) != 2 {
 		t.Errorf("lane %s builds in %v", lane, vpc)
