@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -23,7 +22,7 @@ func (a *app) engineFor(st *store.Store, c local.Config) ops.Engine {
 	}
 	c.LogFile = a.glassLog
 	both := &engines{local: local.New(c), log: a.glassLog}
-	with := pipeline.Config{Clients: pipeline.Connect(*a.bucket), Find: finder(st)}
+	with := pipeline.Config{Clients: pipeline.Connect(*a.bucket), Find: st.Started}
 	if b := a.inBuild(); b != nil {
 		with.Bundle = b.bundle // a run is handed over to what it began on
 	}
@@ -39,25 +38,6 @@ func (a *app) engineFor(st *store.Store, c local.Config) ops.Engine {
 // documents are in an account.
 func (a *app) glassLog(ref ops.RunRef, n int) string {
 	return filepath.Join(a.p.stateDir(), "logs", string(ref.Lane), string(ref.Run), fmt.Sprintf("%04d.log", n))
-}
-
-// finder finds what was started for an attempt, and its worker's own words.
-func finder(st *store.Store) func(context.Context, ops.RunRef, int) (ops.Execution, *ops.Attempt, error) {
-	return func(ctx context.Context, ref ops.RunRef, n int) (exec ops.Execution, _ *ops.Attempt, err error) {
-		x, err := st.Execution(ctx, ref, n)
-		if err != nil {
-			return exec, nil, err
-		}
-		if x != nil {
-			exec = *x
-		}
-		attempts, err := st.Attempts(ctx, ref)
-		i := slices.IndexFunc(attempts, func(at ops.Attempt) bool { return at.N == n })
-		if err != nil || i < 0 {
-			return exec, nil, err
-		}
-		return exec, &attempts[i], nil
-	}
 }
 
 // engines begins attempts on one engine and asks each attempt's own how it is.

@@ -46,6 +46,20 @@ func (s *Store) Attempts(ctx context.Context, ref ops.RunRef) ([]ops.Attempt, er
 	return readNumbered[ops.Attempt](ctx, s, runKey(ref, "attempts"), ".json")
 }
 
+// Started returns what was started for start n and what its worker wrote of itself,
+// each zero or nil while absent.
+func (s *Store) Started(ctx context.Context, ref ops.RunRef, n int) (exec ops.Execution, own *ops.Attempt, err error) {
+	x, err := s.Execution(ctx, ref, n)
+	if err != nil {
+		return exec, nil, err
+	}
+	if x != nil {
+		exec = *x
+	}
+	own, err = read[ops.Attempt](ctx, s, attemptKey(ref, n))
+	return exec, own, err
+}
+
 // PutHeartbeat replaces the run's heartbeat.
 func (s *Store) PutHeartbeat(ctx context.Context, ref ops.RunRef, hb ops.Heartbeat) error {
 	data, err := ops.CanonicalJSON(hb)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,24 +84,6 @@ func (w *world) ok(err error) {
 	}
 }
 
-// find is what cli hands to the engine.
-func (w *world) find(ctx context.Context, ref ops.RunRef, n int) (ops.Execution, *ops.Attempt, error) {
-	var exec ops.Execution
-	x, err := w.store.Execution(ctx, ref, n)
-	if err != nil {
-		return exec, nil, err
-	}
-	if x != nil {
-		exec = *x
-	}
-	attempts, err := w.store.Attempts(ctx, ref)
-	i := slices.IndexFunc(attempts, func(a ops.Attempt) bool { return a.N == n })
-	if err != nil || i < 0 {
-		return exec, nil, err
-	}
-	return exec, &attempts[i], nil
-}
-
 // quick asks often enough for a test.
 func quick() pipeline.Pace {
 	return pipeline.Pace{Result: 20 * time.Millisecond, LogLeast: 20 * time.Millisecond, LogMost: 100 * time.Millisecond, Build: 10 * time.Millisecond, LogLag: 300 * time.Millisecond}
@@ -111,7 +92,7 @@ func quick() pipeline.Pace {
 // engine acts as the launcher's role.
 func (w *world) engine(change ...func(*pipeline.Config)) *pipeline.Engine {
 	w.Helper()
-	c := pipeline.Config{Clients: pipeline.Connect(w.As("synops-perform")), Find: w.find, Pace: quick()}
+	c := pipeline.Config{Clients: pipeline.Connect(w.As("synops-perform")), Find: w.store.Started, Pace: quick()}
 	for _, f := range change {
 		f(&c)
 	}
