@@ -2,7 +2,9 @@ package emulator
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -36,6 +38,10 @@ type Builds struct {
 	CredentialLife time.Duration
 	// Prefix is put before every command, such as: ip netns exec NAME.
 	Prefix []string
+	// Command does a build's commands in this process, in place of processes of their
+	// own; nil: processes. environ and out are what a process would have. When ctx
+	// ends it is to end at once, as what is killed does. No signal reaches it before.
+	Command func(ctx context.Context, environ []string, command string, out io.Writer) error
 }
 
 // defaultBuilds is a build service that works, fast.

@@ -86,6 +86,12 @@ exit $code`
 
 func (b *build) command(ctx context.Context, command string) error {
 	b.log("Running command %s", command)
+	if b.behaves.Command != nil {
+		out := &lineWriter{put: b.put}
+		err := b.behaves.Command(ctx, b.env, command, out)
+		out.flush()
+		return b.told(command, err)
+	}
 	argv := append(slices.Clone(b.behaves.Prefix), "/bin/sh", "-c", wrapper, "sh", filepath.Join(b.dir(), "state"), command, b.succeeding())
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env = filepath.Join(b.dir(), "src"), b.env
@@ -97,7 +103,15 @@ func (b *build) command(ctx context.Context, command string) error {
 	cmd.Stdout, cmd.Stderr = out, out
 	err := cmd.Run()
 	out.flush()
-	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil
+	}
+	return b.told(command, err)
+}
+
+// told is how a command ended, in CodeBuild's words.
+func (b *build) told(command string, err error) error {
+	if err == nil {
 		return nil
 	}
 	b.log("Command did not exit successfully %s %v", command, err)

@@ -167,9 +167,11 @@ func (b *build) download(context.Context) error {
 	if err := unzip(v.body, filepath.Join(b.dir(), "src")); err != nil {
 		return failed("CLIENT_ERROR", "error while unpacking the source: %v", err)
 	}
-	h, err := newHolder()
-	if err != nil {
-		return &buildTrouble{"INTERNAL_SERVICE_ERROR", err.Error(), errBuildFault}
+	var h *holder
+	if b.behaves.Command == nil {
+		if h, err = newHolder(); err != nil {
+			return &buildTrouble{"INTERNAL_SERVICE_ERROR", err.Error(), errBuildFault}
+		}
 	}
 	b.mu.Lock()
 	b.holder, b.env = h, b.environment()

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -39,12 +40,34 @@ type World struct {
 	Cloud *emulator.Cloud
 	Dev   *emulator.Account
 	URL   string
+
+	carrier http.RoundTripper // takes what is asked by Config; nil: the network does
 }
 
 // New serves an account that is quick but otherwise behaves as documented, and
 // deploys the bootstrap. change may alter how it behaves.
 func New(t testing.TB, change ...func(*emulator.Settings)) *World {
 	t.Helper()
+	w := empty(t, change)
+	server := httptest.NewServer(w.Cloud)
+	t.Cleanup(server.Close)
+	w.at(server.URL)
+	return w
+}
+
+// NewUnserved is New for tests whose time is not the machine's (testing/synctest),
+// and so without a network: Config asks the account in this process, and builds'
+// commands must be done there (emulator.Builds.Command).
+func NewUnserved(t testing.TB, change ...func(*emulator.Settings)) *World {
+	t.Helper()
+	w := empty(t, change)
+	w.carrier = Carrier(w.Cloud)
+	w.at("http://127.0.0.1:1") // loopback, as a served one is
+	return w
+}
+
+// empty is an account without anything in it.
+func empty(t testing.TB, change []func(*emulator.Settings)) *World {
 	s := emulator.Defaults()
 	s.Stacks.Step, s.LogDelay = time.Millisecond, 50*time.Millisecond
 	s.Builds.Provisioning, s.Builds.StopDelay = 20*time.Millisecond, 10*time.Millisecond
@@ -54,16 +77,19 @@ func New(t testing.TB, change ...func(*emulator.Settings)) *World {
 		f(&s)
 	}
 	cloud := emulator.New(emulator.Config{Accounts: []emulator.AccountConfig{{ID: Account, Name: "dev", Region: Region}}, Dir: t.TempDir(), Settings: &s})
-	server := httptest.NewServer(cloud)
-	cloud.SetURL(server.URL)
-	t.Cleanup(func() { server.Close(); cloud.Close() })
-	w := &World{T: t, Cloud: cloud, Dev: cloud.Account(Account), URL: server.URL}
+	t.Cleanup(cloud.Close)
+	return &World{T: t, Cloud: cloud, Dev: cloud.Account(Account)}
+}
+
+// at tells where the account is asked, and deploys the bootstrap.
+func (w *World) at(url string) {
+	w.URL = url
+	w.Cloud.SetURL(url)
 	w.stack(bootstrap, templates.Bootstrap, w.Admin(), "", map[string]string{
 		"Environment": "dev", "GitHubOrg": "Sage-Bionetworks", "OrgId": "1234", "OpsRepository": "synapse-ops-dev",
 		"OpsRepositoryId": "5678", "CoreRepository": "synapse-ops-core", "SubjectFormat": "classic",
 		"AdministratorRoleArn": "arn:aws:iam::" + Account + ":user/administrator",
 	})
-	return w
 }
 
 func (w *World) ok(err error) {
@@ -105,7 +131,7 @@ func (w *World) Bundle(files map[string]string) string {
 
 // Config acts with the keys. What fails for a moment is asked again at once.
 func (w *World) Config(k emulator.Credentials) aws.Config {
-	return aws.Config{
+	c := aws.Config{
 		Region: Region, BaseEndpoint: &w.URL, Credentials: credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretAccessKey, k.SessionToken),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 20 * time.Millisecond })
@@ -113,6 +139,10 @@ func (w *World) Config(k emulator.Credentials) aws.Config {
 		// As the SDK's own configuration has them.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported, ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
 	}
+	if w.carrier != nil {
+		c.HTTPClient = &http.Client{Transport: w.carrier}
+	}
+	return c
 }
 
 // Admin acts as the account's administrator.
