@@ -64,6 +64,7 @@ var placements = []placement{
 	{"internal/report", []string{root}, "renders a result for whoever asks; reads nothing"},
 	{"internal/migrate", []string{root}, "the long migration works against interfaces, so that each cut can be tested"},
 	{"internal/toolrun", []string{root}, "it runs a tool and does not know which"},
+	{"internal/toolrun/toolruntest", nil, "a server of sources for tests knows no tool"},
 	{"internal/emulator", []string{root, "internal/policy", "internal/cfn"}, "a small AWS account judges as policy does and reads templates as cfn does"},
 	{"internal/emulator/emulatortest", []string{"internal/emulator", "deploy"}, "stands an account up from our templates, for tests of what runs there"},
 	{"internal/cfn", []string{root}, "reads templates as CloudFormation does, whoever asks: the emulator, or a check before a deployment"},
@@ -81,6 +82,7 @@ var onlyTests = map[string][]string{
 	"internal/adminapi/adminapitest": nil,
 	"internal/engine/enginetest":     nil,
 	"internal/store/storetest":       nil,
+	"internal/toolrun/toolruntest":   nil,
 }
 
 // A restriction keeps imports that begin with prefix to some packages.
