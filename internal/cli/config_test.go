@@ -15,6 +15,8 @@ func TestConfigMistakes(t *testing.T) {
 		{"two documents", dev + "---\n" + dev, ""},
 		{"unknown key at the top", dev + "environment: {}\n", `"environment"`},
 		{"unknown key of github", "github: {own: x}\n" + dev, `"own"`},
+		{"a release", "github: {release: main}\n" + dev, "tag such as v1.4.0"},
+		{"code owners", "github: {code_owners: operations}\n" + dev, "GitHub teams or people"},
 		{"unknown key of an environment", dev + "    instance: x\n", `Did you mean "instances"`},
 		{"a key twice", dev + "    repository: o/r2\n", "repository"},
 		{"an environment twice", dev + "  dev:\n    repository: o/r\n    synapse_hosts: [http://127.0.0.1:2]\n", "dev"},

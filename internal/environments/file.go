@@ -28,6 +28,8 @@ const mostBytes = 32 << 10
 type File struct {
 	Owner, Core  string            // of the core repository on GitHub; may be empty
 	ReleaseTags  string            // pattern (path.Match) of the tags that are releases; "": any version tag
+	Release      string            // tag of the core repository that dashboards call; may be empty
+	CodeOwners   string            // who reviews what changes a dashboard, as CODEOWNERS writes them; may be empty
 	Environments []ops.Environment // in file order; hosts are normalized
 	Source       string            // the file's path, or "embedded"
 	Text         []byte            // the file as it was read, for whoever hands it on

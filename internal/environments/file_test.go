@@ -69,6 +69,9 @@ func TestLoad_OK(t *testing.T) {
 	if f.Owner != "Sage-Bionetworks" || f.Core != "synapse-ops-core" || f.ReleaseTags != "v[1-9]*" {
 		t.Errorf("core is %s/%s, released by tags %s", f.Owner, f.Core, f.ReleaseTags)
 	}
+	if f.Release != "v1.4.0-rc.1" || f.CodeOwners != "@Sage-Bionetworks/operations @octocat" {
+		t.Errorf("dashboards call %s and are reviewed by %s", f.Release, f.CodeOwners)
+	}
 	if text, err := os.ReadFile("testdata/ok/everything.yaml"); err != nil || string(f.Text) != string(text) {
 		t.Errorf("the text kept is not the file's: %v", err)
 	}

@@ -32,6 +32,8 @@ var (
 	ownerRule      = rule{regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})$`), "a GitHub owner such as Sage-Bionetworks"}
 	coreRule       = rule{regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`), "a repository's name without its owner, such as synapse-ops-core"}
 	repositoryRule = rule{regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9_.-]{1,100}$`), "owner/name, such as Sage-Bionetworks/synapse-ops-dev"}
+	releaseRule    = rule{regexp.MustCompile(`^v[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:-[0-9A-Za-z.-]{1,40})?$`), "a release's tag such as v1.4.0"}
+	ownersRule     = rule{regexp.MustCompile(`^@[A-Za-z0-9-]{1,39}(?:/[a-z0-9_.-]{1,100})?(?: @[A-Za-z0-9-]{1,39}(?:/[a-z0-9_.-]{1,100})?){0,5}$`), "GitHub teams or people, such as @Sage-Bionetworks/operations"}
 	accountRule    = rule{regexp.MustCompile(`^[0-9]{12}$`), "an AWS account of 12 digits"}
 	regionRule     = rule{regexp.MustCompile(`^[a-z]{2}(?:-[a-z]+){1,3}-[0-9]$`), "an AWS region such as us-east-1"}
 	stackRule      = rule{regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`), "letters, digits and hyphens"}
@@ -85,12 +87,16 @@ func (r *reader) file(f *File, root ast.Node) {
 }
 
 func (r *reader) github(f *File, n ast.Node) {
-	for _, g := range r.mapping(n, "github", []string{"owner", "core", "release_tags"}) {
+	for _, g := range r.mapping(n, "github", []string{"owner", "core", "release_tags", "release", "code_owners"}) {
 		switch g.key {
 		case "owner":
 			f.Owner = r.match(g.value, g.key, ownerRule)
 		case "core":
 			f.Core = r.match(g.value, g.key, coreRule)
+		case "release":
+			f.Release = r.match(g.value, g.key, releaseRule)
+		case "code_owners":
+			f.CodeOwners = r.match(g.value, g.key, ownersRule)
 		case "release_tags":
 			f.ReleaseTags = r.text(g.value, g.key)
 			if _, err := path.Match(f.ReleaseTags, ""); err != nil {
