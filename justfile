@@ -16,6 +16,10 @@ test *ARGS:
 prove:
     SYNOPS_PROVE=1 go test -count=1 -timeout=60m ./...
 
+# Dashboards, task pages and schema from the catalog
+render *ARGS:
+    go run ./cmd/synops render {{ARGS}}
+
 # golangci-lint, as CI runs it
 lint:
     go tool -modfile=tools/lint/go.mod golangci-lint run ./...

@@ -62,6 +62,7 @@ var placements = []placement{
 	{"internal/redact", nil, "a writer that masks bytes; it does not know what a secret is for"},
 	{"internal/proof", nil, "holds tests only, so its one file imports nothing"},
 	{"internal/report", []string{root}, "renders a result for whoever asks; reads nothing"},
+	{"internal/render", []string{root}, "the same input gives the same files: it asks nobody anything"},
 	{"internal/migrate", []string{root}, "the long migration works against interfaces, so that each cut can be tested"},
 	{"internal/toolrun", []string{root}, "it runs a tool and does not know which"},
 	{"internal/toolrun/toolruntest", nil, "a server of sources for tests knows no tool"},

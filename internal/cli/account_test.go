@@ -118,7 +118,7 @@ func serveGitHub(w http.ResponseWriter, r *http.Request) {
 
 func setAccount(env *testscript.Env, a *accounts, cloud, issuer, synapse, gitHub string) error {
 	config := filepath.Join(env.WorkDir, "environments.yaml")
-	text := fmt.Sprintf(`github: {owner: Sage-Bionetworks, core: synapse-ops-core}
+	text := fmt.Sprintf(`github: {owner: Sage-Bionetworks, core: synapse-ops-core, release: v0.1.0, code_owners: "@Sage-Bionetworks/operations"}
 environments:
   dev:
     repository: Sage-Bionetworks/synapse-ops-dev

@@ -217,6 +217,7 @@ func (a *app) root() *cobra.Command {
 		{"Runs:", []*cobra.Command{a.runsCommand(), a.showCommand(), a.followCommand(), a.resumeCommand(), a.settleCommand(), a.cancelCommand(), a.verifyCommand()}},
 		{"Environments:", []*cobra.Command{a.leasesCommand(), a.freezeCommand(), a.unfreezeCommand()}},
 		{"Accounts:", []*cobra.Command{a.bootstrapCommand(), a.deployCommand(), a.secretCommand(), a.doctorCommand()}},
+		{"The core repository:", []*cobra.Command{a.renderCommand(), a.dashboardsCommand(), a.newCommand()}},
 		{"This machine:", []*cobra.Command{a.demoCommand(), a.sandboxCommand(), a.completionCommand(), a.versionCommand(), a.workCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})

@@ -34,3 +34,9 @@ func (p *progress) Heartbeat(hb ops.Heartbeat) { p.heartbeat(hb) }
 
 // Clear takes the bar away.
 func (p *progress) Clear() { p.clear() }
+
+// AgeNotes tells how a dashboard stands to the deployed bundle.
+var AgeNotes = ageNotes
+
+// RepositoryOf is owner/name of a remote's address.
+var RepositoryOf = repositoryOf

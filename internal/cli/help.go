@@ -45,6 +45,11 @@ For commands about an account:
   GH_TOKEN, GITHUB_TOKEN, GITHUB_API_URL
                       with what and where GitHub is asked for suggestions and its protection rules
 
+For synops dashboards, handed on to git:
+  PATH, HOME, XDG_CONFIG_HOME, TMPDIR, USER, LOGNAME, SSH_AUTH_SOCK, GNUPGHOME, GPG_TTY,
+  GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME, GIT_COMMITTER_EMAIL,
+  GIT_CONFIG_GLOBAL, GIT_CONFIG_NOSYSTEM
+
 In a GitHub workflow:
   ROLE_TO_ASSUME      the role that the job becomes
   SYNAPSE_DEPLOYMENT_ROLE

@@ -44,7 +44,7 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	want := []string{
-		"synops", "synops bootstrap", "synops cancel", "synops completion", "synops demo", "synops deploy", "synops doctor", "synops follow", "synops freeze", "synops leases", "synops plan",
+		"synops", "synops bootstrap", "synops cancel", "synops completion", "synops dashboards", "synops dashboards sync", "synops demo", "synops deploy", "synops doctor", "synops follow", "synops freeze", "synops leases", "synops new", "synops new task", "synops plan", "synops render",
 		"synops resume", "synops run", "synops runs", "synops sandbox", "synops secret", "synops secret put", "synops settle", "synops show", "synops tasks",
 		"synops tasks show", "synops unfreeze", "synops verify", "synops version", "synops work",
 	}
@@ -92,8 +92,8 @@ func TestExamplesParse(t *testing.T) {
 			if args[0] == "sandbox" || strings.Contains(m[1], "@") || strings.Contains(m[1], "2026") || strings.Contains(m[1], "'") {
 				continue
 			}
-			if slices.Contains([]string{"bootstrap", "deploy", "secret", "doctor"}, args[0]) {
-				continue // they want an account: TestAccountScripts runs them in one
+			if slices.Contains([]string{"bootstrap", "deploy", "secret", "doctor", "dashboards", "new"}, args[0]) {
+				continue // they want an account or a checkout: scripts run them in one
 			}
 			if args[0] == "run" {
 				args = append(args, "--dry-run")

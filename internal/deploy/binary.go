@@ -100,6 +100,13 @@ func (b *Binary) CheckReleased(env ops.EnvironmentName, tags string) error {
 		"%s takes released bundles only, and %s.", env, reason)
 }
 
+// Older tells whether version a is older than b; ok is false where one of them is no
+// version.
+func Older(a, b string) (older, ok bool) {
+	order, ok := compareVersions(a, b)
+	return order < 0, ok
+}
+
 // compareVersions orders two versions as semantic versioning does, as far as ours
 // go; ok is false where one of them is none.
 func compareVersions(a, b string) (order int, ok bool) {
