@@ -46,3 +46,7 @@ fuzz TIME="30s":
 # The main job on this machine, as an operator sees it
 demo:
     go run ./cmd/synops demo
+
+# What standing two emulated accounts up looks like, from nothing to the doctor's page
+rehearse NAME="account" *ARGS:
+    go run ./cmd/cloudsim rehearse {{NAME}} {{ARGS}}

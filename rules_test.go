@@ -37,7 +37,7 @@ type placement struct {
 var placements = []placement{
 	{root, nil, "the nouns depend on nothing, so everything can depend on them"},
 	{"cmd/synops", []string{"internal/cli"}, "main hands over streams and signals; all wiring is in cli, where tests reach it"},
-	{"cmd/cloudsim", []string{"internal/emulator"}, "the emulator as a program of its own, so that it is never in the bundle"},
+	{"cmd/cloudsim", []string{root, "internal/emulator", "internal/rehearsal"}, "the emulator as a program of its own, so that it is never in the bundle"},
 	{"internal/cli", []string{root, "internal/...", "deploy"}, "the only place that joins packages"},
 	{"deploy", nil, "templates and nothing else: cli hands them to whoever deploys or judges them"},
 
@@ -68,6 +68,7 @@ var placements = []placement{
 	{"internal/toolrun/toolruntest", nil, "a server of sources for tests knows no tool"},
 	{"internal/emulator", []string{root, "internal/policy", "internal/cfn"}, "a small AWS account judges as policy does and reads templates as cfn does"},
 	{"internal/emulator/emulatortest", []string{"internal/emulator", "deploy"}, "stands an account up from our templates, for tests of what runs there"},
+	{"internal/rehearsal", []string{root, "internal/emulator", "internal/sandbox"}, "what synops meets on a stage; synops itself is a process there, as it is for an operator"},
 	{"internal/cfn", []string{root}, "reads templates as CloudFormation does, whoever asks: the emulator, or a check before a deployment"},
 	{"internal/policy", []string{root}, "evaluates IAM documents and nothing else"},
 	{"internal/awsauth", []string{root}, "whoever gets credentials does nothing with them but say whose they are"},
@@ -77,8 +78,9 @@ var placements = []placement{
 // onlyTests are packages that exist for tests and for the programs named: in a
 // built binary they would be a way around what they imitate.
 var onlyTests = map[string][]string{
-	"internal/sandbox":               {"internal/cli"}, // "synops sandbox" and "demo"
-	"internal/emulator":              {"cmd/cloudsim"},
+	"internal/sandbox":               {"internal/cli", "internal/rehearsal"}, // "synops sandbox" and "demo"
+	"internal/emulator":              {"cmd/cloudsim", "internal/rehearsal"},
+	"internal/rehearsal":             {"cmd/cloudsim"},
 	"internal/emulator/emulatortest": nil,
 	"internal/adminapi/adminapitest": nil,
 	"internal/engine/enginetest":     nil,
@@ -100,7 +102,7 @@ var restrictions = []restriction{
 		"flags exist in cli only: take a config struct"},
 	{"github.com/goccy/", []string{"internal/environments", "internal/cfn"},
 		"YAML is read where a file becomes trusted values: hand those on"},
-	{"os/exec", []string{"internal/engine/local", "internal/cli", "internal/toolrun", "internal/emulator"},
+	{"os/exec", []string{"internal/engine/local", "internal/cli", "internal/toolrun", "internal/emulator", "internal/rehearsal"},
 		"who can start processes can start anything: let the local engine or toolrun do it"},
 	{"unsafe", nil,
 		"nothing here is so slow that it must give up memory safety"},

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var export = regexp.MustCompile(`(?m)^export ([A-Z_]+)='(.*)'$`)
+var export = regexp.MustCompile(`(?m)^export ([A-Z_]+)='?(.*?)'?$`)
 
 func environment(text string) map[string]string {
 	m := map[string]string{}
@@ -42,14 +42,14 @@ func TestRun(t *testing.T) {
 	r, w := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, []string{"--dir", dir, "--quick"}, w, io.Discard)
+		ended <- process{[]string{"serve", "--dir", dir, "--quick"}, w, io.Discard, os.Getenv}.run(ctx)
 		w.Close()
 	}()
 	lines := bufio.NewScanner(r)
 	var printed strings.Builder
 	for lines.Scan() {
 		printed.WriteString(lines.Text() + "\n")
-		if strings.Contains(lines.Text(), "CLOUDSIM_DIR") {
+		if strings.Contains(lines.Text(), "SYNOPS_CONFIG") { // the last by name
 			break
 		}
 	}
@@ -118,13 +118,14 @@ func fetch(t *testing.T, client *http.Client, env map[string]string) string {
 }
 
 func TestRun_Usage(t *testing.T) {
-	for _, args := range [][]string{nil, {"--dir"}, {"--dir", "x", "y"}, {"--nonsense"}} {
-		err := run(context.Background(), args, io.Discard, &bytes.Buffer{})
-		if exitCode(err) != 2 || err == nil {
-			t.Errorf("%q: %v", args, err)
+	for _, args := range [][]string{nil, {"srve"}, {"serve", "--dir"}, {"serve", "--dir", "x", "y"}, {"serve", "--nonsense"}, {"rehearse"}, {"rehearse", "--keep"}, {"rehearse", "acount"}, {"rehearse", "account", "x"}} {
+		var says bytes.Buffer
+		err := process{args, io.Discard, &says, os.Getenv}.run(context.Background())
+		if exitCode(err) != 2 || err == nil || !strings.Contains(says.String(), "cloudsim rehearse NAME") {
+			t.Errorf("%q: %v, %s", args, err, says.String())
 		}
 	}
-	err := run(context.Background(), []string{"--dir", t.TempDir(), "--listen", "127.0.0.1:99999"}, io.Discard, io.Discard)
+	err := process{[]string{"serve", "--dir", t.TempDir(), "--listen", "127.0.0.1:99999"}, io.Discard, io.Discard, os.Getenv}.run(context.Background())
 	if exitCode(err) != 1 || err == nil {
 		t.Errorf("an address that is none: %v", err)
 	}

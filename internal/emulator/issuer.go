@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -27,7 +28,8 @@ import (
 //
 // Point Config.Issuers at where it is served. Safe for concurrent use.
 type Issuer struct {
-	// RequestToken is what a job has as ACTIONS_ID_TOKEN_REQUEST_TOKEN.
+	// RequestToken is what a job has as ACTIONS_ID_TOKEN_REQUEST_TOKEN. Job gives
+	// others, for jobs that run side by side.
 	RequestToken string
 	// Claims returns the job's claims at each request; nil: none but the query's.
 	Claims func() (map[string]any, error)
@@ -35,9 +37,10 @@ type Issuer struct {
 	Life time.Duration
 	Now  func() time.Time // nil: the machine's clock
 
-	key *rsa.PrivateKey
-	id  string
-	mux *http.ServeMux
+	key  *rsa.PrivateKey
+	id   string
+	mux  *http.ServeMux
+	jobs sync.Map // claims by request token
 }
 
 // IssuerURL is who GitHub's tokens say they are from.
@@ -61,23 +64,45 @@ func NewIssuer() (*Issuer, error) {
 	return i, nil
 }
 
+// Job returns a request token of its own for a job with these claims.
+func (i *Issuer) Job(claims map[string]any) string {
+	token := hex.EncodeToString(random(20))
+	i.jobs.Store(token, maps.Clone(claims))
+	return token
+}
+
+// claimsOf are the claims of the job that has the request token; ok is false for a
+// token that is none.
+func (i *Issuer) claimsOf(token string) (claims map[string]any, ok bool, err error) {
+	if job, ok := i.jobs.Load(token); ok {
+		return maps.Clone(job.(map[string]any)), true, nil
+	}
+	if subtle.ConstantTimeCompare([]byte(token), []byte(i.RequestToken)) != 1 {
+		return nil, false, nil
+	}
+	claims = map[string]any{}
+	if i.Claims != nil {
+		given, err := i.Claims()
+		if err != nil {
+			return nil, true, err
+		}
+		maps.Copy(claims, given)
+	}
+	return claims, true, nil
+}
+
 // ServeHTTP answers as the type's comment says.
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) { i.mux.ServeHTTP(w, r) }
 
 func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
-	bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if subtle.ConstantTimeCompare([]byte(bearer), []byte(i.RequestToken)) != 1 {
-		http.Error(w, `{"message":"Bearer token is not valid"}`, http.StatusUnauthorized)
+	claims, ok, err := i.claimsOf(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	claims := map[string]any{}
-	if i.Claims != nil {
-		given, err := i.Claims()
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		maps.Copy(claims, given)
+	if !ok {
+		http.Error(w, `{"message":"Bearer token is not valid"}`, http.StatusUnauthorized)
+		return
 	}
 	for name, values := range r.URL.Query() {
 		switch {

@@ -52,6 +52,14 @@ func TestIssuer_Token(t *testing.T) {
 	if life := claims["exp"].(float64) - claims["iat"].(float64); life != 300 {
 		t.Errorf("the token lives for %v s, want 300", life)
 	}
+	own := issuer.Job(map[string]any{"sub": "repo:c/d"})
+	w = ask(own, "audience=a")
+	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+		t.Fatalf("a job's own token: %d %s", w.Code, w.Body)
+	}
+	if body, err := base64.RawURLEncoding.DecodeString(strings.Split(out.Value, ".")[1]); err != nil || !strings.Contains(string(body), `"repo:c/d"`) || strings.Contains(string(body), "run_id") {
+		t.Errorf("a job's own claims: %s, %v", body, err)
+	}
 	if w := ask("wrong", "audience=a"); w.Code != http.StatusUnauthorized {
 		t.Errorf("a wrong bearer: %d %s", w.Code, w.Body)
 	}

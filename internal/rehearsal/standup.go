@@ -1,0 +1,43 @@
+package rehearsal
+
+import "context"
+
+// A secret is put from a file that a person has for the moment.
+type secretFile struct{ name, file, value string }
+
+func secretsOf(env *Environment) []secretFile {
+	return []secretFile{
+		{"/synapse/admin-pat", "admin-token.txt", env.Token},
+		{"/synops/migration/source", "source.json", `{"host":"source.example.org"}`},
+		{"/synops/migration/destination", "destination.json", `{"host":"destination.example.org"}`},
+		{"/synops/gh-pat", "gh-token.txt", GitHubToken},
+	}
+}
+
+// StandUp makes an account what runs need: the bootstrap and the secrets by its
+// administrator, then bundle and lanes by a job that passed its reviewers.
+func (t *Story) StandUp(ctx context.Context, env *Environment) error {
+	administrator := t.Stage.Administrator(env)
+	t.Scene("%s: an administrator makes what the account needs once", env.Name)
+	if _, err := t.Do(ctx, administrator, 0, "bootstrap", "-e", env.Name, "--yes"); err != nil {
+		return err
+	}
+	t.Scene("%s: the secrets that runs use, each checked where it can be", env.Name)
+	for _, s := range secretsOf(env) {
+		args := []string{"secret", "put", s.name, "-e", env.Name}
+		if s.file == "source.json" || s.file == "destination.json" {
+			args = append(args, "--unchecked")
+		}
+		if _, err := t.DoWith(ctx, administrator, s.file, s.value+"\n", 0, args...); err != nil {
+			return err
+		}
+	}
+	t.Scene("%s: a reviewed job deploys the bundle and every lane", env.Name)
+	_, err := t.Do(ctx, t.Stage.Deployment(env), 0, "deploy", "-e", env.Name, "--yes")
+	return err
+}
+
+// Deployment is the job that deploys.
+func (s *Stage) Deployment(env *Environment) Actor {
+	return s.Job(env, Job{Workflow: "deploy.yml", Reviewed: true})
+}
