@@ -95,6 +95,9 @@ type Start struct {
 	Approved *Plan `json:"approved,omitempty"`
 	// Confirm is ConfirmDigest of the answer; "" when none was given.
 	Confirm Digest `json:"confirm,omitempty"`
+	// Bundle is the version of the bundle that the attempt's build runs; "" where it
+	// is not pinned, as on one machine.
+	Bundle string `json:"bundle,omitempty"`
 	// Settle holds a person's answers by effect ID: true is done.
 	Settle map[string]bool `json:"settle,omitempty"`
 }
@@ -118,7 +121,7 @@ type Attempt struct {
 	N       int       `json:"n"`
 	At      time.Time `json:"at"`
 	Synops  string    `json:"synops"`
-	Bundle  string    `json:"bundle,omitempty"` // digest of the bundle the build runs
+	Bundle  string    `json:"bundle,omitempty"` // version of the bundle that the build runs
 	Host    string    `json:"host"`
 	Process string    `json:"process"`          // as engine/local names processes
 	Build   string    `json:"build,omitempty"`  // CodeBuild build ID

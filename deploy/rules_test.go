@@ -391,12 +391,12 @@ func checkProject(t *testing.T, lane ops.Lane, p map[string]any) {
 	for _, v := range list(env["EnvironmentVariables"]) {
 		got[v.(map[string]any)["Name"].(string)] = v.(map[string]any)["Value"]
 	}
-	want := []string{"CONTEXT", "SYNAPSE_HOST", "SYNOPS_ACCOUNT", "SYNOPS_BUILD_MINUTES", "SYNOPS_LANE", "SYNOPS_STORE"}
+	want := []string{"CONTEXT", "SYNAPSE_HOST", "SYNOPS_ACCOUNT", "SYNOPS_BUILD_MINUTES", "SYNOPS_BUNDLE_BUCKET", "SYNOPS_LANE", "SYNOPS_STORE"}
 	switch lane {
 	case ops.LanePlan, ops.LaneAdmin:
 		want = append(want, "SYNOPS_TOKEN_SOURCE")
 	case ops.LaneDeploy:
-		want = append([]string{"CONTEXT", "SYNAPSE_HOST", "SYNOPS_ACCOUNT", "SYNOPS_BUILD_MINUTES", "SYNOPS_CACHE"}, want[4:]...)
+		want = slices.Insert(want, 5, "SYNOPS_CACHE")
 	}
 	if !slices.Equal(names(got), want) || got["CONTEXT"] != "prod" || got["SYNOPS_STORE"] != "s3://storebucket-222222222222" {
 		t.Errorf("lane %s: builds get %v", lane, got)

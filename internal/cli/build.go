@@ -19,11 +19,13 @@ import (
 const (
 	varBuild       = "CODEBUILD_BUILD_ID"
 	varBuildStream = "CODEBUILD_LOG_PATH"
-	varBuildSource = "CODEBUILD_RESOLVED_SOURCE_VERSION" // the version of the bundle's object
-	varBuildFolder = "CODEBUILD_SRC_DIR"                 // where the bundle is unpacked
+	varBuildFolder = "CODEBUILD_SRC_DIR"    // where the bundle is unpacked
+	varBuildStart  = "CODEBUILD_START_TIME" // in milliseconds
 	varLane        = "SYNOPS_LANE"
 	varRequest     = "SYNOPS_REQUEST"
-	varMinutes     = "SYNOPS_BUILD_MINUTES" // the build's time limit
+	varMinutes     = "SYNOPS_BUILD_MINUTES"  // the build's time limit
+	varBundle      = "SYNOPS_BUNDLE_VERSION" // the version of the bundle's object
+	varBundles     = "SYNOPS_BUNDLE_BUCKET"  // whose current.json says which release may still run
 )
 
 // bundledEnvironments is the environments file's name in a bundle.
@@ -33,8 +35,8 @@ const bundledEnvironments = "environments.yaml"
 type build struct {
 	id, stream, bundle string
 	lane               ops.Lane
-	request            string // hex digest, as whoever started the pipeline gave it
-	limit              time.Duration
+	request            string        // hex digest, as whoever started the pipeline gave it
+	limit              time.Duration // what is left of its time
 }
 
 // inBuild returns the build that this process works in, nil for none.
@@ -43,8 +45,23 @@ func (a *app) inBuild() *build {
 	if id == "" {
 		return nil
 	}
-	minutes, _ := strconv.Atoi(a.p.Getenv(varMinutes)) // none: never handed over
-	return &build{limit: time.Duration(minutes) * time.Minute, id: id, stream: a.p.Getenv(varBuildStream), bundle: a.p.Getenv(varBuildSource), lane: ops.Lane(a.p.Getenv(varLane)), request: a.p.Getenv(varRequest)}
+	return &build{limit: a.buildLimit(time.Now()), id: id, stream: a.p.Getenv(varBuildStream), bundle: a.p.Getenv(varBundle), lane: ops.Lane(a.p.Getenv(varLane)), request: a.p.Getenv(varRequest)}
+}
+
+// buildLimit is how long after now the build is ended: its time counts from its own
+// beginning, which getting a machine and the bundle is part of. 0: not known, and
+// then the run is not handed over.
+func (a *app) buildLimit(now time.Time) time.Duration {
+	minutes, _ := strconv.Atoi(a.p.Getenv(varMinutes))
+	limit := time.Duration(minutes) * time.Minute
+	began, err := strconv.ParseInt(a.p.Getenv(varBuildStart), 10, 64)
+	if err != nil {
+		return limit
+	}
+	if gone := now.Sub(time.UnixMilli(began)); gone > 0 && gone < limit {
+		limit -= gone
+	}
+	return limit
 }
 
 // dress makes a worker's configuration that of one in a build.

@@ -47,7 +47,7 @@ func (a *app) cancel(ctx context.Context, run, reason string, grace time.Duratio
 		return err
 	}
 	// Whoever cannot start a worker may still say that the run must end.
-	unable := a.starts(ctx, x, status.Request)
+	unable := a.starts(ctx, x, status)
 	asked, err := x.l.Cancel(ctx, x.ref, oneLine(a.p.requester()), reason)
 	if err != nil {
 		return err

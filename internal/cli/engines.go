@@ -22,11 +22,7 @@ func (a *app) engineFor(st *store.Store, c local.Config) ops.Engine {
 	}
 	c.LogFile = a.glassLog
 	both := &engines{local: local.New(c), log: a.glassLog}
-	with := pipeline.Config{Clients: pipeline.Connect(*a.bucket), Find: st.Started}
-	if b := a.inBuild(); b != nil {
-		with.Bundle = b.bundle // a run is handed over to what it began on
-	}
-	both.pipeline = pipeline.New(with)
+	both.pipeline = pipeline.New(pipeline.Config{Clients: pipeline.Connect(*a.bucket), Find: st.Started})
 	both.Engine = both.pipeline
 	if a.breakGlass != "" {
 		both.Engine = both.local

@@ -59,12 +59,16 @@ func (a *app) ownEnvironment(req *ops.Request, processContext string) error {
 
 // starts has x start workers in the run's own environment, and refuses where the
 // process is not for it: starting an attempt is as serious as starting the run.
-func (a *app) starts(ctx context.Context, x *existing, req *ops.Request) error {
-	choice, err := a.chooseFor(req)
+func (a *app) starts(ctx context.Context, x *existing, status *ops.RunStatus) error {
+	choice, err := a.chooseFor(status.Request)
 	if err != nil {
 		return err
 	}
-	l, err := a.starter(ctx, x.st, choice)
+	pinned := ""
+	if n := len(status.Starts); n > 0 {
+		pinned = status.Starts[n-1].Bundle
+	}
+	l, err := a.starter(ctx, x.st, choice, status.Request, pinned)
 	if err == nil {
 		x.l = l
 	}

@@ -61,10 +61,12 @@ In a GitHub workflow:
                       name the asking job: asking again attaches to the run it started
 
 In a build, set by CodeBuild and the lane's template:
-  CODEBUILD_BUILD_ID, CODEBUILD_LOG_PATH, CODEBUILD_SRC_DIR, CODEBUILD_RESOLVED_SOURCE_VERSION
-                      which build this is, where it prints, and the bundle: its folder and version
+  CODEBUILD_BUILD_ID, CODEBUILD_LOG_PATH, CODEBUILD_SRC_DIR, CODEBUILD_START_TIME
+                      which build this is, where it prints, the bundle's folder, and when it began
   SYNOPS_LANE, SYNOPS_BUILD_MINUTES, SYNOPS_REQUEST
                       the lane, its builds' time limit, and the request that was started
+  SYNOPS_BUNDLE_VERSION, SYNOPS_BUNDLE_BUCKET
+                      the bundle that it runs, and where the lowest allowed release stands
 
 Handed on to a worker, nothing else is: PATH, HOME, USER, LOGNAME, TMPDIR, LANG, LC_ALL, TZ,
 XDG_STATE_HOME, XDG_CACHE_HOME, SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, https_proxy, NO_PROXY,

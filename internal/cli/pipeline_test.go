@@ -23,6 +23,8 @@ import (
 type lane struct {
 	*rig
 	*emulatortest.World
+	config string // the environments file in the bundle
+	worker string // the program in it
 }
 
 // newLane acts as a job that passed the environment's reviewers.
@@ -45,7 +47,8 @@ func newLane(t *testing.T) *lane {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.World.Bundle(map[string]string{"environments.yaml": file, "synops": "#!/bin/sh\nexec " + ops.ShellQuote(worker) + " \"$@\"\n"})
+	l.config, l.worker = file, worker
+	l.bundle(":")
 	if err := l.Dev.Secrets.Put("/synapse/admin-pat", sandbox.AdminToken); err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +122,7 @@ func TestPipeline_LaunchAsksLittle(t *testing.T) {
 	got := l.synops(nil, "run", "decertify-user", "users=3350396", "-e", "dev", "--store", bucket, "--detach")
 	wantAnswer(t, got, 0, "It goes on")
 	asked := l.asked("synops-perform", before)
-	want := []string{"sts:GetCallerIdentity", "s3:PutObject", "s3:PutObject", "s3:ListBucket", "s3:PutObject", "codepipeline:StartPipelineExecution", "s3:PutObject"}
+	want := []string{"sts:GetCallerIdentity", "cloudformation:DescribeStacks", "s3:GetObject", "s3:PutObject", "s3:PutObject", "s3:ListBucket", "s3:PutObject", "codepipeline:StartPipelineExecution", "s3:PutObject"}
 	// Who we are takes no permission, so it may not be asked about.
 	asked = slices.DeleteFunc(asked, func(a string) bool { return strings.HasPrefix(a, "sts:") })
 	if diff := cmp.Diff(want[1:], asked); diff != "" {

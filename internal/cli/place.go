@@ -12,12 +12,8 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store/s3"
 )
 
-// Where documents are kept when --store does not say.
-const (
-	varStore       = "SYNOPS_STORE"
-	bootstrapStack = "synops-bootstrap"
-	storeOutput    = "StoreBucket"
-)
+// varStore says where documents are kept when --store does not.
+const varStore = "SYNOPS_STORE"
 
 // What engines are called, on the command line too.
 const (
@@ -31,6 +27,7 @@ const s3Scheme = "s3://"
 type signIn struct {
 	config  awsauth.Config
 	account string
+	buckets *deploy.Buckets // nil until they were asked for
 }
 
 // signIn signs in for the environment, once. Whether it is the right account is
@@ -88,11 +85,11 @@ func (a *app) open(ctx context.Context) (*store.Store, error) {
 		place = a.p.Getenv(varStore)
 	}
 	if place == "" && a.remote(env) {
-		bucket, err := a.accountBucket(ctx, env)
+		b, err := a.buckets(ctx, env)
 		if err != nil {
 			return nil, err
 		}
-		place = s3Scheme + bucket
+		place = s3Scheme + b.Store
 	}
 	if bucket, ok := strings.CutPrefix(place, s3Scheme); ok {
 		return a.openBucket(ctx, env, bucket)
@@ -103,17 +100,26 @@ func (a *app) open(ctx context.Context) (*store.Store, error) {
 	return store.Open(ctx, place)
 }
 
-// accountBucket is the store's bucket in the environment's account.
-func (a *app) accountBucket(ctx context.Context, env *ops.Environment) (string, error) {
+// buckets are those of the environment's account. It is a Refusal to be signed in
+// to another one.
+func (a *app) buckets(ctx context.Context, env *ops.Environment) (*deploy.Buckets, error) {
 	s, err := a.signIn(ctx, env)
 	if err != nil {
-		return "", err
+		return nil, err
+	}
+	if s.buckets != nil {
+		return s.buckets, nil
 	}
 	if s.account != env.Account {
-		return "", ops.Refuse("environment-account", "Sign in to "+string(env.Name)+"'s account, or name the environment that is meant.",
+		return nil, ops.Refuse("environment-account", "Sign in to "+string(env.Name)+"'s account, or name the environment that is meant.",
 			"this is account %s and %s is account %s.", ops.Quote(s.account), env.Name, env.Account)
 	}
-	return deploy.Output(ctx, deploy.Connect(s.config).Stacks, bootstrapStack, storeOutput)
+	b, err := deploy.FindBuckets(ctx, deploy.Connect(s.config).Stacks)
+	if err != nil {
+		return nil, err
+	}
+	s.buckets = &b
+	return s.buckets, nil
 }
 
 // openBucket opens a store in S3, in the environment's account where one is named.

@@ -44,7 +44,7 @@ func (a *app) askPlan(ctx context.Context, key string, asked *asking, bound ops.
 	if p.st, err = a.open(ctx); err != nil {
 		return nil, err
 	}
-	if p.l, err = a.starter(ctx, p.st, asked.choice); err != nil {
+	if p.l, err = a.starter(ctx, p.st, asked.choice, &req, ""); err != nil {
 		return nil, err
 	}
 	p.ref, p.attached, err = p.l.Launch(ctx, key, &req, launcher.Answers{By: oneLine(a.p.requester()), PlanDigest: bound})

@@ -31,7 +31,7 @@ func (f *askFlags) register(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.inFlight, "in-flight", 0, "`N` requests at once; only against this machine")
 	cmd.Flags().StringVar(&f.lane, "lane", "", "`LANE` to prove (canary only)")
 	cmd.Flags().BoolVar(&f.noHand, "no-hand-over", false, "end with this attempt's build (canary only)")
-	_ = cmd.RegisterFlagCompletionFunc("lane", cobra.FixedCompletions([]string{"plan", "admin", "deploy", "migrate"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("lane", cobra.FixedCompletions([]string{"admin", "deploy", "migrate"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // An asking is a request and all that was worked out on the way to it.

@@ -78,7 +78,7 @@ func (a *app) again(ctx context.Context, run string, f *runFlags, settle []strin
 	}
 	// Attaching, or telling how it ended, takes no token.
 	if !attaches(v, force) {
-		if err := a.starts(ctx, x, v.Request); err != nil {
+		if err := a.starts(ctx, x, v.RunStatus); err != nil {
 			return err
 		}
 		if task, err := tasks.Catalog().Task(v.Request.Task); err == nil {

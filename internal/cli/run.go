@@ -189,7 +189,7 @@ func (a *app) run(ctx context.Context, asked *asking, answers launcher.Answers, 
 	if err != nil {
 		return err
 	}
-	l, err := a.starter(ctx, st, asked.choice)
+	l, err := a.starter(ctx, st, asked.choice, asked.request, "")
 	if err != nil {
 		return err
 	}

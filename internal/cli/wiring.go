@@ -134,6 +134,9 @@ func (a *app) worker(choice *environments.Choice, st *store.Store, used *[]*admi
 	}
 	if b := a.inBuild(); b != nil && st != nil {
 		b.dress(&c, st, a.launcher(st, choice, nil).HandOver, a.out)
+		if choice.Environment.Account != "" {
+			c.Allowed = a.allowedInBuild(choice.Environment)
+		}
 	}
 	return worker.New(c)
 }
@@ -169,15 +172,18 @@ func (a *app) launcher(st *store.Store, choice *environments.Choice, token []byt
 	return &launcher.Launcher{Documents: st, Engine: a.engineFor(st, c)}
 }
 
-// starter returns a launcher that can start workers: a token in our environment is
-// handed to them over a pipe, any other source they read themselves.
-func (a *app) starter(ctx context.Context, st *store.Store, choice *environments.Choice) (*launcher.Launcher, error) {
+// starter returns a launcher that can start workers for a request, whose newest
+// start is pinned to a bundle, if it has one: a token in our environment is handed
+// to them over a pipe, any other source they read themselves.
+func (a *app) starter(ctx context.Context, st *store.Store, choice *environments.Choice, req *ops.Request, pinned string) (*launcher.Launcher, error) {
 	engine, err := a.engineOf(choice.Environment)
 	if err != nil {
 		return nil, err
 	}
 	if engine == enginePipeline {
-		return a.launcher(st, choice, nil), nil
+		l := a.launcher(st, choice, nil)
+		l.Bundle, err = a.pin(ctx, choice.Environment, req.Synops, pinned)
+		return l, err
 	}
 	src, err := a.tokenSource(choice.Environment)
 	if err != nil {
@@ -185,6 +191,9 @@ func (a *app) starter(ctx context.Context, st *store.Store, choice *environments
 	}
 	if a.breakGlass != "" {
 		if err := a.glassBroken(ctx, choice.Environment, src); err != nil {
+			return nil, err
+		}
+		if err := a.allowed(ctx, choice.Environment, req.Synops); err != nil {
 			return nil, err
 		}
 	}

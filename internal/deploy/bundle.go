@@ -87,10 +87,36 @@ const mostCurrent = 64 << 10
 
 // Current reads current.json, nil when there is none yet.
 func (d *Deployer) Current(ctx context.Context, bucket string) (*Current, error) {
-	return readCurrent(ctx, d.c.Clients.Objects, bucket)
+	return ReadCurrent(ctx, d.c.Clients.Objects, bucket)
 }
 
-func readCurrent(ctx context.Context, objects Objects, bucket string) (*Current, error) {
+// Allows refuses a version of synops below the lowest that may still start or go on
+// with a run, and one that has no place in the order of versions.
+func (c *Current) Allows(env ops.EnvironmentName, synops string) error {
+	order, ok := compareVersions(synops, c.LowestAllowed)
+	switch {
+	case synops == c.LowestAllowed, ok && order >= 0:
+		return nil
+	case !ok && versionParts(c.LowestAllowed) == nil:
+		return nil // it was set while there were no releases, and says nothing of any
+	}
+	return ops.Refuse("synops-lowest", fmt.Sprintf("Use synops %s or later. A run that was begun with less cannot go on: look at what it did and ask anew.", c.LowestAllowed),
+		"synops %s is below %s, the lowest version that may still run in %s.", ops.Clip(synops), c.LowestAllowed, env)
+}
+
+// Pin returns the version of the bundle that a run asked for by this version of
+// synops is pinned to. It is a Refusal where the bundle is of another version.
+func (c *Current) Pin(env ops.EnvironmentName, synops string) (string, error) {
+	if c.Synops != synops {
+		return "", ops.Refuse("synops-version", fmt.Sprintf("Launcher and worker must be the same release. Ask with synops %s, or bring the bundle up to this one: synops deploy -e %s.", c.Synops, env),
+			"this is synops %s and the bundle in %s is %s.", synops, env, ops.Clip(c.Synops))
+	}
+	return c.VersionID, nil
+}
+
+// ReadCurrent reads current.json, nil when there is none yet, for whoever starts
+// runs or is one.
+func ReadCurrent(ctx context.Context, objects Objects, bucket string) (*Current, error) {
 	out, err := objects.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(CurrentKey)})
 	if _, missing := errors.AsType[*types.NoSuchKey](err); missing || awsauth.CodeOfAPI(err) == "NoSuchKey" {
 		return nil, nil

@@ -236,3 +236,22 @@ func TestCheckReleased(t *testing.T) {
 		t.Error("a binary without a commit passes for a release")
 	}
 }
+
+// TestCurrent_Allows: what is below the lowest version, or cannot be compared with
+// it, may not run; where none was a version, any may.
+func TestCurrent_Allows(t *testing.T) {
+	for _, c := range []struct {
+		synops, lowest string
+		want           bool
+	}{
+		{"v1.4.0", "v1.4.0", true}, {"v1.10.0", "v1.9.9", true}, {"v1.3.9", "v1.4.0", false}, {"v1.4.0-rc.1", "v1.4.0", false},
+		{"v1.4.1-0.20261123141502-3f9c3f9c3f9c", "v1.4.0", true}, {"v1.4.1-0.20261123141502-3f9c3f9c3f9c+dirty", "v1.4.0", true},
+		{"devel-3f9c3f9c3f9c", "v1.4.0", false}, {"", "v1.4.0", false}, // nobody can tell
+		{"devel-3f9c3f9c3f9c", "devel-000000000000", true}, {"v1.4.0", "devel", true},
+	} {
+		err := (&deploy.Current{LowestAllowed: c.lowest}).Allows("dev", c.synops)
+		if r := ops.Refused(err); (err == nil) != c.want || err != nil && (r == nil || r.Guard != "synops-lowest" || !strings.Contains(r.Remedy, c.lowest)) {
+			t.Errorf("%q with the lowest %q: %v", c.synops, c.lowest, err)
+		}
+	}
+}

@@ -40,6 +40,7 @@ func Connect(cfg aws.Config) Clients {
 		Objects: s3.NewFromConfig(cfg, func(o *s3.Options) {
 			// A bucket's name as a host name does not lead to this machine.
 			o.UsePathStyle = ops.Loopback(aws.ToString(cfg.BaseEndpoint))
+			o.DisableLogOutputChecksumValidationSkipped = true // it would stand on standard error
 		}),
 		Secrets:   secretsmanager.NewFromConfig(cfg),
 		Pipelines: codepipeline.NewFromConfig(cfg),

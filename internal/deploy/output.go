@@ -10,24 +10,30 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/awsauth"
 )
 
-// Output returns one output of a stack, for whoever uses what was deployed and
-// changes nothing. NotFound: the stack or its output is not there.
-func Output(ctx context.Context, stacks Stacks, stack, key string) (string, error) {
-	missing := &ops.Error{Code: ops.NotFound, Message: "The stack " + stack + " has no output " + key + " in this account.", Hint: "The account is not set up: synops bootstrap."}
-	out, err := stacks.DescribeStacks(ctx, &cfnapi.DescribeStacksInput{StackName: &stack})
-	if missingStack(err) {
-		missing.Err = err
-		return "", missing
+// Buckets are the bootstrap's, for whoever uses what was deployed and changes
+// nothing.
+type Buckets struct {
+	Store, Bundle string
+}
+
+// FindBuckets reads them from the bootstrap's outputs. NotFound: the account is not
+// set up.
+func FindBuckets(ctx context.Context, stacks Stacks) (Buckets, error) {
+	name, values := BootstrapStack, map[string]string{}
+	out, err := stacks.DescribeStacks(ctx, &cfnapi.DescribeStacksInput{StackName: &name})
+	if err != nil && !missingStack(err) {
+		return Buckets{}, awsauth.Explain("reading the outputs of "+name, err)
 	}
-	if err != nil {
-		return "", awsauth.Explain("reading the outputs of "+stack, err)
-	}
-	for _, s := range out.Stacks {
-		for _, o := range s.Outputs {
-			if aws.ToString(o.OutputKey) == key {
-				return aws.ToString(o.OutputValue), nil
+	if err == nil {
+		for _, s := range out.Stacks {
+			for _, o := range s.Outputs {
+				values[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
 			}
 		}
 	}
-	return "", missing
+	b := Buckets{Store: values["StoreBucket"], Bundle: values["BundleBucket"]}
+	if b.Store == "" || b.Bundle == "" {
+		return Buckets{}, &ops.Error{Code: ops.NotFound, Message: "The stack " + name + ", which names the buckets, is not in this account as it should be.", Hint: "The account is not set up: synops bootstrap.", Err: err}
+	}
+	return b, nil
 }

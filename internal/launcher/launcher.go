@@ -38,7 +38,10 @@ type Documents interface {
 type Launcher struct {
 	Documents Documents
 	Engine    ops.Engine
-	Hold      *Hold // before a run's start and a resume's; nil: starts are not held back
+	// Bundle is what starts are pinned to, and with them all later attempts of their
+	// runs; "" where nothing is pinned.
+	Bundle string
+	Hold   *Hold // before a run's start and a resume's; nil: starts are not held back
 }
 
 // Answers is what the person who starts an attempt decided.
@@ -50,9 +53,9 @@ type Answers struct {
 	Settle     map[string]bool
 }
 
-func (a Answers) start(kind ops.StartKind, n int, ref ops.RunRef, request ops.Digest) ops.Start {
+func (l *Launcher) start(a Answers, kind ops.StartKind, n int, ref ops.RunRef, request ops.Digest) ops.Start {
 	s := ops.Start{N: n, Kind: kind, Run: ref.Run, Lane: ref.Lane, Request: request, By: a.By, At: now(),
-		PlanDigest: a.PlanDigest, Approved: a.Approved, Settle: a.Settle}
+		PlanDigest: a.PlanDigest, Approved: a.Approved, Bundle: l.Bundle, Settle: a.Settle}
 	if a.Confirm != "" {
 		s.Confirm = ops.ConfirmDigest(a.Confirm)
 	}
@@ -83,7 +86,7 @@ func (l *Launcher) Launch(ctx context.Context, key string, req *ops.Request, ans
 	if err := l.holdFirst(ctx, ref, created); err != nil {
 		return ref, !created, err
 	}
-	start := answers.start(ops.StartRun, 1, ref, digest)
+	start := l.start(answers, ops.StartRun, 1, ref, digest)
 	err = l.Documents.CreateStart(ctx, start)
 	switch {
 	case err == nil:

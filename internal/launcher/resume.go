@@ -66,7 +66,7 @@ func (l *Launcher) again(ctx context.Context, v *View, kind ops.StartKind, answe
 			return false, err
 		}
 	}
-	err := l.Documents.CreateStart(ctx, v.next(kind, answers))
+	err := l.Documents.CreateStart(ctx, l.next(v, kind, answers))
 	if err != nil && ops.CodeOf(err) != ops.Conflict {
 		return false, fmt.Errorf("writing the start: %w", err)
 	}
@@ -76,10 +76,13 @@ func (l *Launcher) again(ctx context.Context, v *View, kind ops.StartKind, answe
 }
 
 // next is the start after the newest. What was answered before still holds: it is
-// bound to the same request.
-func (v *View) next(kind ops.StartKind, answers Answers) ops.Start {
+// bound to the same request, and to the bundle that can read it.
+func (l *Launcher) next(v *View, kind ops.StartKind, answers Answers) ops.Start {
 	was := v.newest()
-	start := answers.start(kind, was.N+1, v.RunRef, was.Request)
+	start := l.start(answers, kind, was.N+1, v.RunRef, was.Request)
+	if was.Bundle != "" {
+		start.Bundle = was.Bundle
+	}
 	if start.Confirm == "" {
 		start.Confirm = was.Confirm
 	}

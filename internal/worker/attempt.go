@@ -158,6 +158,9 @@ func (a *attempt) say(format string, args ...any) {
 // run takes the run to its end; nil when every effect has an outcome. The error
 // says what ended it before that.
 func (a *attempt) run(ctx context.Context) error {
+	if err := a.bundle(); err != nil {
+		return err
+	}
 	if a.w.c.PlanOnly {
 		return a.planOnly(ctx)
 	}
@@ -193,6 +196,17 @@ func (a *attempt) run(ctx context.Context) error {
 		return a.settleOnly(ctx)
 	}
 	return a.perform(ctx, effects)
+}
+
+// bundle refuses a build that runs another bundle than its start is pinned to, or
+// that cannot tell which.
+func (a *attempt) bundle() error {
+	is := a.w.c.Attempt
+	if is.Build == "" || a.start.Bundle == "" || is.Bundle == a.start.Bundle {
+		return nil
+	}
+	return ops.Refuse("bundle", "Look at the lane's pipeline, whose source hands the bundle on: synops doctor.",
+		"the run is pinned to version %s of the bundle and this build runs version %s.", ops.Quote(a.start.Bundle), ops.Quote(is.Bundle))
 }
 
 // ending: nothing new may begin, only what is open be settled.

@@ -37,8 +37,13 @@ func (w *Worker) order(ctx context.Context, req *ops.Request) (*order, error) {
 			"the request is for version %d of %s and this worker has version %d.", req.TaskVersion, task.Name, task.Version)
 	}
 	if req.Synops != w.c.Synops {
-		return nil, ops.Refuse("synops-version", "Launcher and worker must be the same release: synops deploy brings the bundle up to date.",
-			"the request was written by synops %s and this worker is %s.", req.Synops, w.c.Synops)
+		return nil, ops.Refuse("synops-version", fmt.Sprintf("Launcher and worker must be the same release: synops deploy -e %s brings the bundle up to date.", w.c.Environment.Name),
+			"the request was written by synops %s and this worker is %s.", ops.Clip(req.Synops), w.c.Synops)
+	}
+	if w.c.Allowed != nil {
+		if err := w.c.Allowed(ctx, req.Synops); err != nil {
+			return nil, err
+		}
 	}
 	values, err := task.Parse(req.Inputs)
 	if err != nil {
@@ -101,7 +106,7 @@ func (o *order) host() error {
 
 func (o *order) lane() error {
 	env := o.w.c.Environment
-	switch own := o.req.Lane == o.task.Lane || o.task.AnyLane && slices.Contains(ops.Lanes(), o.req.Lane); {
+	switch own := o.req.Lane == o.task.Lane || o.task.AnyLane && o.req.Lane != ops.LanePlan && slices.Contains(ops.Lanes(), o.req.Lane); {
 	case o.w.c.PlanOnly && o.req.Lane != ops.LanePlan:
 		return ops.Refuse("lane", "Run it in its own lane.", "this worker only plans, and the request is for lane %s.", ops.Quote(string(o.req.Lane)))
 	case !o.w.c.PlanOnly && !own:

@@ -59,6 +59,7 @@ func TestPlanOnly_Lane(t *testing.T) {
 	r.ref.Lane = ops.LaneAdmin
 	r.refused("lane")
 	r = newRig(t, 1)
+	r.task.AnyLane = true
 	r.ref.Lane, r.req.Lane = ops.LanePlan, ops.LanePlan
 	r.refused("lane")
 }

@@ -79,6 +79,9 @@ type Config struct {
 	// Identity tells which AWS account this process acts in; nil where none can be
 	// asked, and then an environment that pins an account is refused.
 	Identity func(ctx context.Context) (account string, err error)
+	// Allowed is a *ops.Refusal when the release of a request may not run any more; nil
+	// where nobody says which may.
+	Allowed func(ctx context.Context, synops string) error
 	// Gone tells whether a lease's holder can provably not act any more.
 	Gone func(ctx context.Context, l ops.Lease) (bool, error)
 

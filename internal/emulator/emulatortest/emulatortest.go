@@ -111,8 +111,8 @@ func (w *World) Lane(lane, host string) {
 // Resource is the physical name of one of the bootstrap's resources.
 func (w *World) Resource(logical string) string { return w.Dev.Stacks.Resource(bootstrap, logical) }
 
-// Bundle publishes files, by name, as the bundle that builds run, and returns its
-// version.
+// Bundle publishes files, by name, as the bundle that builds run, of the release that
+// tests are, and returns its version.
 func (w *World) Bundle(files map[string]string) string {
 	w.T.Helper()
 	var b bytes.Buffer
@@ -126,7 +126,17 @@ func (w *World) Bundle(files map[string]string) string {
 	w.ok(z.Close())
 	version, err := w.Dev.S3.Put(w.Resource("BundleBucket"), "bundle.zip", b.Bytes())
 	w.ok(err)
+	w.Current(version, "devel", "devel")
 	return version
+}
+
+// Current says which version of the bundle runs, of which release it is, and which is
+// the lowest allowed.
+func (w *World) Current(version, synops, lowest string) {
+	w.T.Helper()
+	doc := fmt.Sprintf(`{"version_id":%q,"synops":%q,"lowest_allowed":%q,"digest":"","commit":"","built":"2026-11-23T00:00:00Z"}`, version, synops, lowest)
+	_, err := w.Dev.S3.Put(w.Resource("BundleBucket"), "current.json", []byte(doc))
+	w.ok(err)
 }
 
 // Config acts with the keys. What fails for a moment is asked again at once.

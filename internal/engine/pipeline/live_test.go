@@ -23,7 +23,9 @@ var start = ops.Start{N: 2, Run: ref.Run, Lane: ops.LaneAdmin, Request: ops.Dige
 // carries, with a token of run and attempt.
 func TestStart_SaysLittle(t *testing.T) {
 	s, c := &script{}, &clock{at: noon}
-	exec, err := scripted(s, &tape{}, c, func(c *pipeline.Config) { c.Bundle = "version-7" }).Start(t.Context(), start)
+	pinned := start
+	pinned.Bundle = "version-7"
+	exec, err := scripted(s, &tape{}, c).Start(t.Context(), pinned)
 	if err != nil {
 		t.Fatal(err)
 	}

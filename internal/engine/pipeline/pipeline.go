@@ -39,9 +39,6 @@ type Config struct {
 	// Find returns what was started for attempt n of a run and what its worker wrote
 	// of itself, each zero or nil while there is none. It is asked for the log only.
 	Find func(ctx context.Context, ref ops.RunRef, n int) (ops.Execution, *ops.Attempt, error)
-	// Bundle is the version of the bundle's object that executions run; "": the
-	// newest when they start.
-	Bundle string
 	// Pace is how often AWS is asked; the zero Pace is DefaultPace.
 	Pace Pace
 	// Now is the time; nil: the machine's.
@@ -97,8 +94,9 @@ func (e *Engine) Poll() time.Duration { return e.c.Pace.Result }
 // add variables to the build.
 var safe = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,1000}$`)
 
-// Start asks for one execution of the lane's pipeline. The run's ID and the
-// request's digest are all that goes with it. However often one attempt is asked
+// Start asks for one execution of the lane's pipeline, on the bundle that the start
+// pins: the newest one where it pins none. The run's ID and the request's digest are
+// all that goes with it. However often one attempt is asked
 // for, also after an answer that was lost, the token makes it one execution for as
 // long as CodePipeline remembers it, and the attempt's document for ever.
 func (e *Engine) Start(ctx context.Context, s ops.Start) (ops.Execution, error) {
@@ -117,9 +115,9 @@ func (e *Engine) Start(ctx context.Context, s ops.Start) (ops.Execution, error) 
 			{Name: aws.String(variableRequest), Value: &digest},
 		},
 	}
-	if e.c.Bundle != "" {
+	if s.Bundle != "" {
 		in.SourceRevisions = []types.SourceRevisionOverride{
-			{ActionName: aws.String(sourceAction), RevisionType: types.SourceRevisionTypeS3ObjectVersionId, RevisionValue: &e.c.Bundle},
+			{ActionName: aws.String(sourceAction), RevisionType: types.SourceRevisionTypeS3ObjectVersionId, RevisionValue: &s.Bundle},
 		}
 	}
 	at := e.c.Now().UTC().Truncate(time.Second)
