@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -136,6 +138,10 @@ func (in *Input) listed() bool {
 // fieldsOf reads a flat JSON object; blank strings and nulls are left out. Arrays and
 // objects are errors of their fields.
 func fieldsOf(text string) (map[string]string, []InputError, error) {
+	if half, found := halfCharacter(text); found {
+		// The decoder would put U+FFFD for it: another text than was meant.
+		return nil, nil, fmt.Errorf("it has half a character, %s", half)
+	}
 	object, err := canonicalObject(text)
 	if err != nil {
 		return nil, nil, err
@@ -164,6 +170,35 @@ func fieldsOf(text string) (map[string]string, []InputError, error) {
 	}
 	slices.SortFunc(errs, func(a, b InputError) int { return strings.Compare(a.Input, b.Input) })
 	return given, errs, nil
+}
+
+// halfCharacter returns the first escape in a JSON text that is one half of a
+// surrogate pair without the other.
+func halfCharacter(s string) (string, bool) {
+	unit := func(at string) rune {
+		if len(at) < 6 || at[:2] != `\u` {
+			return -1
+		}
+		n, err := strconv.ParseUint(at[2:6], 16, 16)
+		if err != nil {
+			return -1
+		}
+		return rune(n)
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' {
+			continue
+		}
+		switch r := unit(s[i:]); {
+		case !utf16.IsSurrogate(r):
+			i++ // whatever is escaped: a backslash begins no escape of its own
+		case utf16.DecodeRune(r, unit(s[i+6:])) == utf8.RuneError:
+			return s[i : i+6], true
+		default:
+			i += 11
+		}
+	}
+	return "", false
 }
 
 // readMore adds the inputs of the field FieldMore to the form's.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,40 @@ func FuzzParse(f *testing.F) {
 			raw[name] = text
 		}
 		checkParse(t, task, raw)
+	})
+}
+
+// FuzzReadForm reads any text as a form. What is taken was given under that name, and
+// the same when it is written and read again.
+func FuzzReadForm(f *testing.F) {
+	task := featureTask()
+	for _, text := range []string{`{}`, `{"feature":"(choose)","enabled":true,"count":1.50,"more":"{\"feature\":\"X\"}"}`, `{"a":[],"more":"{\"a\":null}"}`, `{"mode":"perform","watch":null}`, `{"x":"\ud83d\ude00"}`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		form, err := task.ReadForm(text)
+		if err != nil {
+			var all *ops.InputErrors
+			if !errors.As(err, &all) || len(all.Errors) == 0 {
+				t.Fatalf("ReadForm returned %T without errors", err)
+			}
+			wantPrintable(t, err.Error())
+			return
+		}
+		again := map[string]string{"mode": form.Mode, "plan": form.Plan, "confirm": form.Confirm, "reason": form.Reason, "watch": form.Watch}
+		for name, value := range form.Inputs {
+			if slices.Contains(ops.Reserved(), name) {
+				return // an input of that name in "more", which Parse refuses
+			}
+			again[name] = value
+		}
+		data, err := ops.CanonicalJSON(again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second, err := task.ReadForm(string(data)); err != nil || !reflect.DeepEqual(form, second) {
+			t.Errorf("read again: %+v, %v\nwas %+v", second, err, form)
+		}
 	})
 }
 

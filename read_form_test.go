@@ -1,9 +1,12 @@
 package ops_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -70,6 +73,9 @@ func TestReadFormSaysAllThatIsWrong(t *testing.T) {
 		{`{"more":"{\"count\":1,\"count\":2}"}`, "twice"},
 		{`{"more":"{\"count\":{}}"}`, `input "count"`},
 		{`{"count":1,"more":"{\"count\":2}"}`, "both in its own field and in more"},
+		{`{"reason":"\ud83d"}`, `half a character, \ud83d`},
+		{`{"reason":"\ude00\ud83d"}`, `half a character, \ude00`},
+		{`{"reason":"\ud83d\u0041"}`, `half a character`},
 		{`{"mode":"a","watch":"b"}`, "It is all or start."},
 	} {
 		_, err := featureTask().ReadForm(c.text)
@@ -116,4 +122,60 @@ func TestFormHoldsWhatGitHubShows(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever is typed into a form arrives as it was typed, or is refused.
+func TestFormCarriesHostileText(t *testing.T) {
+	task := &ops.Task{Name: "say", Class: ops.Changes, Inputs: []ops.Input{{Name: "text", Kind: ops.KindText, Optional: true}}}
+	for name, text := range hostile {
+		t.Run(name, func(t *testing.T) {
+			for _, escape := range []bool{false, true} {
+				form := formOf(t, text, escape)
+				f, err := task.ReadForm(form)
+				switch {
+				case err != nil:
+					if ops.CodeOf(err) != ops.Invalid {
+						t.Errorf("error %v", err)
+					}
+					wantPrintable(t, err.Error())
+					if utf8.ValidString(text) {
+						t.Errorf("it is refused: %v", err)
+					}
+				case f.Reason != text && strings.TrimSpace(text) != "" || f.Inputs["text"] != f.Reason:
+					t.Errorf("it arrived as %.200q and %.200q", f.Inputs["text"], f.Reason)
+				}
+			}
+		})
+	}
+}
+
+// formOf writes a form with the text in two fields, as it is or in ASCII alone.
+func formOf(t *testing.T, text string, escape bool) string {
+	t.Helper()
+	b, err := json.Marshal(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := string(b)
+	if !utf8.ValidString(text) {
+		value = `"` + text + `"`
+	}
+	if escape {
+		var ascii strings.Builder
+		for _, r := range value {
+			switch {
+			case r < utf8.RuneSelf:
+				ascii.WriteRune(r)
+			case r > 0xffff:
+				high, low := utf16.EncodeRune(r)
+				fmt.Fprintf(&ascii, `\u%04x\u%04x`, high, low)
+			default:
+				fmt.Fprintf(&ascii, `\u%04x`, r)
+			}
+		}
+		if utf8.ValidString(text) {
+			value = ascii.String()
+		}
+	}
+	return `{"text":` + value + `,"reason":` + value + `}`
 }
