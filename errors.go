@@ -132,7 +132,7 @@ func Refused(err error) *Refusal {
 // An InputError tells what is wrong with one supplied value.
 type InputError struct {
 	Input  string `json:"input"`
-	Value  string `json:"value"` // quoted and bounded; "[redacted]" where it looks like a secret
+	Value  string `json:"value"` // as given, printable and bounded; "[redacted]" where it looks like a secret
 	Reason string `json:"reason"`
 	Hint   string `json:"hint,omitempty"`
 }

@@ -61,7 +61,7 @@ func (t *Task) unknown(raw map[string]string, names []string) []InputError {
 		if slices.Contains(names, name) {
 			continue
 		}
-		e := InputError{Input: Clip(name), Value: quoteValue(raw[name]), Reason: fmt.Sprintf("%s has no such input.", t.Name)}
+		e := InputError{Input: Clip(name), Value: shownValue(raw[name]), Reason: fmt.Sprintf("%s has no such input.", t.Name)}
 		if near := Nearest(name, names); near != "" {
 			e.Hint = fmt.Sprintf("Did you mean %q?", near)
 		} else if len(names) == 0 {
@@ -82,6 +82,15 @@ func quoteValue(s string) string {
 		return redacted
 	}
 	return Quote(s)
+}
+
+// shownValue is a value for machines to read: as it came, but for what is cut off or
+// would not print.
+func shownValue(s string) string {
+	if LooksSecret(s) {
+		return redacted
+	}
+	return visible(s)
 }
 
 func (in *Input) example() string {
@@ -118,7 +127,7 @@ func (in *Input) parse(text string) (val any, notes []string, errs []InputError)
 // wrong returns an error about value, which is quoted unless it looks like a
 // secret.
 func (in *Input) wrong(value, reason, hint string) *InputError {
-	return &InputError{Input: in.Name, Value: quoteValue(value), Reason: reason, Hint: hint}
+	return &InputError{Input: in.Name, Value: shownValue(value), Reason: reason, Hint: hint}
 }
 
 // unfit tells what keeps text from being parsed at all, nil when nothing does.

@@ -39,8 +39,9 @@ type app struct {
 	config      string
 	store       string
 	format      string
-	planOnly    bool   // workers of this process plan, and perform nothing
-	breakGlass  string // why a run happens on this machine although its environment names an account
+	read        func(done, total int) // told how far a plan made here has read; nil: nobody looks
+	planOnly    bool                  // workers of this process plan, and perform nothing
+	breakGlass  string                // why a run happens on this machine although its environment names an account
 
 	signing  sync.Mutex
 	signedIn map[ops.EnvironmentName]*signIn

@@ -25,6 +25,16 @@ type progress struct {
 	mid   bool // the log stopped in the middle of a line
 }
 
+// phasePlanning is the phase in which a worker reads targets and changes none.
+const phasePlanning = "planning"
+
+// reading is told by a plan on this machine how far it is.
+func (p *progress) reading(unit string) func(done, total int) {
+	return func(done, total int) {
+		p.heartbeat(ops.Heartbeat{Phase: phasePlanning, Progress: ops.Progress{Done: int64(done), Total: int64(total), Unit: unit}})
+	}
+}
+
 func newProgress(a *app, ref ops.RunRef) *progress {
 	began := ref.Run.Time()
 	if began.IsZero() {
@@ -52,7 +62,7 @@ func (p *progress) heartbeat(hb ops.Heartbeat) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
-	if p.first == nil || p.first.Attempt != hb.Attempt || p.first.Progress.Total != hb.Progress.Total {
+	if p.first == nil || p.first.Attempt != hb.Attempt || p.first.Phase != hb.Phase || p.first.Progress.Total != hb.Progress.Total {
 		p.first, p.since = &hb, time.Now()
 	}
 	p.beat = &hb
@@ -66,9 +76,12 @@ func (p *progress) draw() {
 		return
 	}
 	var line string
-	if n := p.beat.Progress; n.Total == 0 && n.Done == 0 {
+	switch n := p.beat.Progress; {
+	case n.Total == 0 && n.Done == 0:
 		line = fmt.Sprintf("%s… %s", report.Clean(p.beat.Phase), report.Length(time.Since(p.began)))
-	} else {
+	case p.beat.Phase == phasePlanning: // what is read must not pass for what is done
+		line = phasePlanning + " " + report.ProgressLine(n, p.rate(), p.a.p.Width-2-len(phasePlanning))
+	default:
 		line = report.ProgressLine(n, p.rate(), p.a.p.Width-1)
 	}
 	_, _ = io.WriteString(p.w, line)

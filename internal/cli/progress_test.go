@@ -46,6 +46,14 @@ func TestProgressOnATerminal(t *testing.T) {
 		_, _ = p.Write([]byte("note: one\n"))
 		step("note: one\nplanning… 20s")
 
+		// Targets that are read are not yet changed.
+		p.Heartbeat(beat("planning", 10, 100))
+		step("note: one\nplanning [#----------------]  10% 10/100 users")
+		time.Sleep(10 * time.Second)
+		p.Heartbeat(beat("planning", 60, 100))
+		step("note: one\nplanning [##########-------]  60% 60/100 users, 5.0/s, 8s left")
+		time.Sleep(10 * time.Second)
+
 		p.Heartbeat(beat("performing", 10, 100))
 		step("note: one\n[#------------------]  10% 10/100 users")
 		time.Sleep(10 * time.Second)

@@ -53,7 +53,10 @@ func (a *app) plan(ctx context.Context, asked *asking) error {
 	}
 	var clients []*adminapi.Client
 	defer closeAll(&clients)
+	bar := newProgress(a, ops.RunRef{})
+	a.read = bar.reading(asked.task.Plural)
 	p, err := a.worker(asked.choice, nil, &clients).Plan(ctx, asked.request)
+	bar.clear()
 	if err != nil {
 		return err
 	}

@@ -125,6 +125,9 @@ func (a *app) worker(choice *environments.Choice, st *store.Store, used *[]*admi
 		CancelPoll: 250 * time.Millisecond,
 		Cost:       func() string { return cost(*used, time.Since(began)) },
 	}
+	if st == nil {
+		c.Read = a.read
+	}
 	if st != nil {
 		c.Documents = st
 		c.Gone = a.launcher(st, choice, nil).Gone
@@ -149,7 +152,16 @@ func cost(clients []*adminapi.Client, took time.Duration) string {
 		s := c.Stats()
 		requests, waited = requests+s.Requests, waited+s.Waited
 	}
-	return fmt.Sprintf("%d requests, %v waiting for them, %v in all", requests, waited.Round(100*time.Microsecond), took.Round(100*time.Microsecond))
+	return fmt.Sprintf("%d requests, %v waiting for them, %v in all", requests, legible(waited), legible(took))
+}
+
+// legible rounds d to what a reader compares: tenths of a second, or of a
+// millisecond.
+func legible(d time.Duration) time.Duration {
+	if d >= time.Second {
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(100 * time.Microsecond)
 }
 
 // launcher returns the seat that starts and follows runs in st. token is handed to

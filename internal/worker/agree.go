@@ -27,7 +27,9 @@ func (a *attempt) agree(ctx context.Context) ([]ops.Effect, error) {
 		return nil, errCanceled
 	}
 	a.watch.phase("planning")
+	a.order.read = func(done, total int) { a.watch.count(done, 0, total, a.order.task.Plural) }
 	effects, plan, err := a.order.plan(ctx)
+	a.watch.count(0, 0, 0, "") // what is read is not what is done
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,8 @@ type order struct {
 	pure    ops.Procedure
 	bound   *Bound // nil until open
 	pins    []string
+	// read is told how many targets have been read of how many; nil: nobody asks.
+	read func(done, total int)
 	// instance is as the service says it.
 	version, instance string
 }
@@ -49,7 +51,7 @@ func (w *Worker) order(ctx context.Context, req *ops.Request) (*order, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &order{w: w, req: req, task: task, values: values}
+	o := &order{w: w, req: req, task: task, values: values, read: w.c.Read}
 	if o.pure, err = w.c.Pure(task.Name); err != nil {
 		return nil, err
 	}

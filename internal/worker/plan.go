@@ -68,6 +68,8 @@ func (o *order) planAll(ctx context.Context, targets []ops.Target) ([]ops.Effect
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	next := make(chan int)
+	var mu sync.Mutex // one after another, or the count would run backwards
+	done := 0
 	var wg sync.WaitGroup
 	for range min(o.bound.inFlight(), max(len(targets), 1)) {
 		wg.Go(func() {
@@ -76,6 +78,11 @@ func (o *order) planAll(ctx context.Context, targets []ops.Target) ([]ops.Effect
 				if errs[i] != nil && ops.Refused(errs[i]) == nil {
 					stop() // a read that fails stops the run: no need to read on
 				}
+				mu.Lock()
+				if done++; o.read != nil {
+					o.read(done, len(targets))
+				}
+				mu.Unlock()
 			}
 		})
 	}

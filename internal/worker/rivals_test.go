@@ -287,3 +287,48 @@ func TestHeartbeats(t *testing.T) {
 		r.ends(ops.StartRun, ops.RunFailed, ops.Unavailable)
 	})
 }
+
+// TestHeartbeatsOfAPlan tell how many targets were read, and count nothing of it as
+// done once effects begin.
+func TestHeartbeatsOfAPlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 30)
+		r.inFlt, r.latency = 1, time.Minute
+		seen := func() *ops.Heartbeat {
+			time.Sleep(10 * time.Second) // a heartbeat comes every five
+			hb, _, err := r.store.Heartbeat(t.Context(), r.ref)
+			if err != nil {
+				t.Error(err)
+			}
+			return hb
+		}
+		read := 0
+		r.reading = func(lamp string) error {
+			if read++; read == 15 {
+				if hb := seen(); hb.Phase != "planning" || hb.Progress != (ops.Progress{Done: 14, Total: 30, Unit: "lamps"}) {
+					t.Errorf("while the 15th of 30 is read the heartbeat is %+v", hb)
+				}
+			}
+			return nil
+		}
+		first := true
+		r.onCall = func(string) {
+			if hb := seen(); first && (hb.Phase != "performing" || hb.Progress != (ops.Progress{Total: 30, Unit: "lamps"})) {
+				t.Errorf("in the first effect the heartbeat is %+v", hb)
+			}
+			first = false
+		}
+		r.ends(ops.StartRun, ops.Succeeded, "")
+
+		told := 0
+		c := r.configured()
+		c.Read = func(done, total int) {
+			if told++; done != told || total != 30 {
+				t.Errorf("reading %d of 30 is told as %d of %d", told, done, total)
+			}
+		}
+		if _, err := worker.New(c).Plan(t.Context(), &r.req); err != nil || told != 30 {
+			t.Errorf("a plan tells %d of 30 readings, %v", told, err)
+		}
+	})
+}

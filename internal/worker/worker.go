@@ -89,6 +89,10 @@ type Config struct {
 	// not perform. Whoever starts the worker says so, never the request.
 	PlanOnly bool
 
+	// Read is told, while Plan reads the targets, how many it has read of how many;
+	// may be nil. A run tells it in its heartbeats.
+	Read func(done, total int)
+
 	Attempt ops.Attempt // who this worker is; N and At are filled in
 	Out     io.Writer   // lines for whoever follows; must mask secrets
 	// Cost tells, at the end, what the run's calls cost, for the log; may be nil.
