@@ -160,6 +160,23 @@ func running(v *launcher.View) bool {
 	return v.State() == ops.StateRunning && v.Live == ops.AliveRunning
 }
 
+// deaf waits until the deaf worker of attempt 1 has said its lines: one that is
+// ended before keeps the rest to itself.
+func (t *trial) deaf(ref ops.RunRef) *launcher.View {
+	t.Helper()
+	var text []byte
+	cursor := ""
+	return t.until(ref, "running and done speaking", func(v *launcher.View) bool {
+		if !running(v) {
+			return false
+		}
+		part, next, err := t.s.Engine.Log(t.ctx, ref, 1, cursor, false)
+		t.ok(err)
+		text, cursor = append(text, part...), next
+		return bytes.Contains(text, []byte(line(1, lines-1)+"\n"))
+	})
+}
+
 func gone(v *launcher.View) bool { return v.Live == ops.Gone }
 
 func (t *trial) execution(ref ops.RunRef, n int) ops.Execution {

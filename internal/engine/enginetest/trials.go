@@ -185,7 +185,7 @@ func (t *trial) stop() {
 // lost: a worker that is gone without a result is told of, and resume goes on.
 func (t *trial) lost() {
 	ref := t.launch(scriptDeaf + " " + scriptEnd)
-	v := t.until(ref, "running", running)
+	v := t.deaf(ref)
 	t.s.Kill(t.T, v.Attempt())
 	_, text, err := t.follow(ref)
 	if !errors.Is(err, launcher.ErrLost) {
@@ -227,7 +227,7 @@ func (t *trial) neverBegun() {
 // first.
 func (t *trial) resumeProof() {
 	ref := t.launch(scriptDeaf + " " + scriptEnd)
-	v := t.until(ref, "running", running)
+	v := t.deaf(ref)
 	resumed, err := t.l.Resume(t.ctx, ref, by, false)
 	if err != nil || resumed {
 		t.Errorf("resume of a run at work: %v, %v", resumed, err)
@@ -292,7 +292,7 @@ func (t *trial) cancel() {
 // settles. No line is printed twice.
 func (t *trial) cancelDeaf() {
 	ref := t.launch(scriptDeaf)
-	v := t.until(ref, "running", running)
+	v := t.deaf(ref)
 	_, err := t.l.Cancel(t.ctx, ref, "tester", "")
 	t.ok(err)
 	var out bytes.Buffer

@@ -76,7 +76,7 @@ func (e *Engine) Start(ctx context.Context, s ops.Start) (ops.Execution, error) 
 		return ops.Execution{}, &ops.Error{Code: ops.Unavailable, Err: err, Message: fmt.Sprintf("the worker %s could not be started: %v.", ops.Quote(e.c.Command[0]), err),
 			Hint: "Nothing was begun. Check that the program is still there and may be executed."}
 	}
-	id := Process(cmd.Process.Pid)
+	id := child(cmd.Process.Pid)
 	go func() { _ = cmd.Wait() }() // reap it, should it end before we do
 	return ops.Execution{Engine: e.Name(), ID: id + "@" + e.c.Host}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -81,8 +82,8 @@ func killAll(e *local.Engine, st *store.Store, dir string) {
 		for i := range attempts {
 			_ = e.Stop(ctx, ops.Execution{}, &attempts[i])
 		}
-		if exec, _ := st.Execution(ctx, ref, 1); exec != nil {
-			_ = e.Stop(ctx, *exec, nil)
+		if begun, _ := st.Execution(ctx, ref, 1); begun != nil {
+			_ = e.Stop(ctx, *begun, nil)
 		}
 	}
 }
@@ -153,13 +154,39 @@ func TestLivenessOfOthers(t *testing.T) {
 			}
 		}
 	}
-	for _, exec := range []string{"", "nonsense", me + "@elsewhere"} {
-		if live, err := e.Liveness(t.Context(), ops.Execution{Engine: "local", ID: exec}, nil); live == ops.Gone || live == ops.AliveRunning {
-			t.Errorf("execution %q is %s, %v", exec, live, err)
+	for _, id := range []string{"", "nonsense", me + "@elsewhere"} {
+		if live, err := e.Liveness(t.Context(), ops.Execution{Engine: "local", ID: id}, nil); live == ops.Gone || live == ops.AliveRunning {
+			t.Errorf("execution %q is %s, %v", id, live, err)
 		}
 	}
 	if live, err := e.Liveness(t.Context(), ops.Execution{}, &ops.Attempt{N: 1, Host: host, Process: "1/2/" + machine}); err == nil {
 		t.Errorf("process 1 is %s: it must never be taken for a worker", live)
+	}
+}
+
+// TestWorkerThatEndsAtOnce: a worker may be gone before its launcher could ask what
+// it is called. It must read as gone all the same, not as unknown for ever.
+func TestWorkerThatEndsAtOnce(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "-test.run=^$")
+	cmd.Env = []string{quickExit}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Wait() }()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for local.Process(cmd.Process.Pid) != "" {
+		<-look.C
+	}
+	host, _ := os.Hostname()
+	e, _ := open(t, nil)
+	id := local.Child(cmd.Process.Pid)
+	if live, err := e.Liveness(t.Context(), ops.Execution{Engine: "local", ID: id + "@" + host}, nil); err != nil || live != ops.Gone {
+		t.Errorf("a child that ended before it was named is called %q and is %s, %v", id, live, err)
 	}
 }
 
@@ -189,11 +216,11 @@ func TestTokenGoesOverAPipe(t *testing.T) {
 	e, _ := open(t, func(c *local.Config) {
 		c.Token, c.Env = []byte(token), append(c.Env, "TOKEN_TO="+to)
 	})
-	exec, err := e.Start(t.Context(), ops.Start{N: 1, Run: "20261123T141502Z-remove-user-3f9c", Lane: ops.LaneAdmin})
+	begun, err := e.Start(t.Context(), ops.Start{N: 1, Run: "20261123T141502Z-remove-user-3f9c", Lane: ops.LaneAdmin})
 	if err != nil {
 		t.Fatal(err)
 	}
-	process, host, _ := strings.Cut(exec.ID, "@")
+	process, host, _ := strings.Cut(begun.ID, "@")
 	awaitGone(t, e, &ops.Attempt{N: 1, Host: host, Process: process})
 	got, err := os.ReadFile(to)
 	if err != nil || string(got) != token {

@@ -18,6 +18,21 @@ func Process(pid int) string {
 	if err != nil || !ok {
 		return ""
 	}
+	return name(pid, began)
+}
+
+// child names a process that we started and have not reaped. It may have ended
+// already and is named all the same: one without a name could never be told to be
+// gone, and its run would be waited for without end.
+func child(pid int) string {
+	began, _, err := processBegan(pid)
+	if err != nil || began == "" {
+		return ""
+	}
+	return name(pid, began)
+}
+
+func name(pid int, began string) string {
 	return fmt.Sprintf("%d/%s/%s", pid, began, machine())
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 // processBegan returns when pid began, in clock ticks since the machine's start
-// (field 22 of /proc/PID/stat, see proc(5)); false when it is gone or a zombie.
+// (field 22 of /proc/PID/stat, see proc(5)); false when it is gone, or a zombie, of
+// which it still tells the beginning.
 func processBegan(pid int) (string, bool, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
@@ -28,7 +29,7 @@ func processBegan(pid int) (string, bool, error) {
 	// A killed process reads as a zombie while a thread of it still finishes a
 	// write to the disk: it is gone when no other thread is left (field 20).
 	if fields[0] == "X" || fields[0] == "Z" && len(fields[17]) == 1 && fields[17] <= "1" {
-		return "", false, nil
+		return fields[19], false, nil
 	}
 	return fields[19], true, nil
 }

@@ -11,8 +11,8 @@ import (
 	"sync"
 )
 
-// processBegan returns when pid began, as ps tells; false when it is gone or a
-// zombie.
+// processBegan returns when pid began, as ps tells; false when it is gone, or
+// a zombie, of which it still tells the beginning.
 func processBegan(pid int) (string, bool, error) {
 	out, err := exec.Command("ps", "-o", "stat=,lstart=", "-p", strconv.Itoa(pid)).Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
@@ -22,10 +22,10 @@ func processBegan(pid int) (string, bool, error) {
 		return "", false, fmt.Errorf("asking for process %d: %w", pid, err)
 	}
 	fields := strings.Fields(string(out))
-	if len(fields) < 2 || strings.HasPrefix(fields[0], "Z") {
+	if len(fields) < 2 {
 		return "", false, nil
 	}
-	return strings.Join(fields[1:], "_"), true, nil
+	return strings.Join(fields[1:], "_"), !strings.HasPrefix(fields[0], "Z"), nil
 }
 
 // bootID changes with each start of the machine.
