@@ -64,6 +64,9 @@ func TestNewTaskCompilesAndFails(t *testing.T) {
 		}
 	}
 	run("not in the list yet", overlay(t, over))
+	if os.Getenv("SYNOPS_PROVE") == "" {
+		return // the Go tool links a test anew each time
+	}
 	catalog, err := os.ReadFile(filepath.Join(root, "internal/tasks/catalog.go"))
 	if err != nil {
 		t.Fatal(err)

@@ -178,6 +178,9 @@ func (f flow) rules(say sayer) {
 		if _, there := job["concurrency"]; there {
 			say(f, "job %s has a concurrency group: the lease is the lock", id)
 		}
+		if _, there := job["timeout-minutes"]; !there && !f.action() && job["uses"] == nil {
+			say(f, "job %s has no timeout-minutes, so it may hang for six hours", id)
+		}
 		if job["secrets"] == "inherit" {
 			say(f, "job %s hands all secrets on: name those that are needed", id)
 		}
@@ -327,23 +330,33 @@ func TestRolesTrustTheWorkflowsThereAre(t *testing.T) {
 	if !written(all) {
 		return
 	}
+	secret := privileged(all, s.Core)
 	for _, f := range all {
-		for _, u := range f.uses() {
-			if file, _, ours := called(u, s.Core); ours && f.dashboard() {
-				used[file] = true
-			}
+		if secret[f.path] && !f.dashboard() && f.takesRoles() {
+			used[f.path] = true
 		}
 	}
 	for _, file := range slices.Sorted(maps.Keys(used)) {
 		if !trusted[file] {
-			t.Errorf("no role trusts %s, which dashboards call", file)
+			t.Errorf("no role trusts %s, whose jobs take roles", file)
 		}
 	}
 	for _, file := range slices.Sorted(maps.Keys(trusted)) {
 		if !used[file] {
-			t.Errorf("a role trusts %s, which no dashboard calls", file)
+			t.Errorf("a role trusts %s, no job of which dashboards start", file)
 		}
 	}
+}
+
+// takesRoles tells whether a job with steps of its own may ask for GitHub's token,
+// which names this file.
+func (f flow) takesRoles() bool {
+	for _, job := range f.jobs() {
+		if object(job["permissions"])["id-token"] == "write" && len(list(job["steps"])) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Only what is called with these hands over a secret, and no other is read.
@@ -365,13 +378,13 @@ func TestDashboardsReadTwoSecretsOnly(t *testing.T) {
 // TestWorkflowRulesFind breaks each rule once.
 func TestWorkflowRulesFind(t *testing.T) {
 	const target = "name: t\non: {workflow_call: {inputs: {environment: {type: string, required: true}, schedule: {type: boolean}}, secrets: {A: {required: true}, B: {required: false}}}}\n" +
-		"permissions: {}\njobs:\n  go: {runs-on: x, permissions: {id-token: write, contents: read}, steps: [{run: \"true\"}]}\n"
+		"permissions: {}\njobs:\n  go: {runs-on: x, timeout-minutes: 1, permissions: {id-token: write, contents: read}, steps: [{run: \"true\"}]}\n"
 	caller := func(job string) string {
 		return "on: {workflow_dispatch: {}}\npermissions: {}\njobs:\n  run:\n    permissions: {id-token: write, contents: read}\n    uses: o/core/.github/workflows/t.yml@v1\n" + job
 	}
 	const good = "    with: {environment: dev}\n    secrets: {A: \"${{ secrets.A }}\"}\n"
 	steps := func(step string) string {
-		return "on: {push: {}}\npermissions: {}\njobs: {x: {runs-on: x, permissions: {}, steps: [" + step + "]}}\n"
+		return "on: {push: {}}\npermissions: {}\njobs: {x: {runs-on: x, timeout-minutes: 1, permissions: {}, steps: [" + step + "]}}\n"
 	}
 	const d = "dashboards/d/.github/workflows/c.yml"
 	for _, c := range []struct{ name, path, text, says string }{
@@ -400,6 +413,7 @@ func TestWorkflowRulesFind(t *testing.T) {
 		{"an input in a shell", ".github/workflows/ci.yml", steps(`{run: "echo ${{ inputs.x }}"}`), "an expression in run"},
 		{"an input in a script", ".github/workflows/ci.yml", steps(`{uses: actions/github-script@08eba0b27e820071cde6df949e0beb9ba4906955, with: {script: "x(${{ github.event.issue.title }})"}}`), "an expression in a script"},
 		{"pull_request_target", ".github/workflows/ci.yml", strings.Replace(steps(`{run: "true"}`), "push", "pull_request_target", 1), "pull_request_target"},
+		{"no time limit", ".github/workflows/ci.yml", strings.Replace(steps(`{run: "true"}`), "timeout-minutes: 1, ", "", 1), "no timeout-minutes"},
 		{"an action's shell", ".github/actions/x/action.yml", "runs: {using: composite, steps: [{run: \"echo ${{ inputs.x }}\", shell: bash}]}\n", "an expression in run"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
