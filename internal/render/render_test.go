@@ -110,7 +110,8 @@ func foreign(s *render.Source, env *ops.Environment) []*regexp.Regexp {
 		if other.Name == env.Name {
 			continue
 		}
-		add(string(other.Name), "")
+		// The name alone, not as a part of another: a host of dev may be called repo-prod.
+		words = append(words, regexp.MustCompile(`(?i)(^|[^a-z0-9-])`+regexp.QuoteMeta(string(other.Name))+`([^a-z0-9-]|$)`))
 		add(other.Repository, "")
 		add(path.Base(other.Repository), ".")
 		add(other.Account, "")
@@ -118,7 +119,11 @@ func foreign(s *render.Source, env *ops.Environment) []*regexp.Regexp {
 		add(other.Stack, env.Stack)
 		add(other.VPC, "")
 		for _, h := range other.Hosts {
-			add(strings.TrimPrefix(strings.TrimPrefix(h, "https://"), "http://"), "")
+			name := strings.TrimPrefix(strings.TrimPrefix(h, "https://"), "http://")
+			add(name, "")
+			if _, domain, deep := strings.Cut(name, "."); deep && strings.Count(domain, ".") > 1 {
+				add(domain, "") // prod.sagebase.org: whatever host of it
+			}
 		}
 		for _, p := range other.Instances {
 			add(p, "")
@@ -135,12 +140,12 @@ func around(text []byte, loc []int) string {
 func TestForeignWordsAreFound(t *testing.T) {
 	s, _ := committed(t)
 	dev := &s.Environments[slices.IndexFunc(s.Environments, func(e ops.Environment) bool { return e.Name == "dev" })]
-	for _, text := range []string{"in prod.", "PROD", "synapse-ops-prod", "222222222222", "repo-prod.prod.sagebase.org", "role/x-prod"} {
+	for _, text := range []string{"in prod.", "PROD", "synapse-ops-prod", "222222222222", "repo-prod.prod.sagebase.org", "https://other.prod.sagebase.org/repo", "environment: prod", "secrets.prod"} {
 		if !slices.ContainsFunc(foreign(s, dev), func(r *regexp.Regexp) bool { return r.MatchString(text) }) {
 			t.Errorf("%q would not be found in dev's dashboard", text)
 		}
 	}
-	for _, text := range []string{"product", "reproduce", "us-east-1", "dev"} {
+	for _, text := range []string{"product", "reproduce", "us-east-1", "dev", "repo-prod:", "sagebase.org"} {
 		if slices.ContainsFunc(foreign(s, dev), func(r *regexp.Regexp) bool { return r.MatchString(text) }) {
 			t.Errorf("%q is not another environment's", text)
 		}
