@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,9 +11,9 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/rehearsal"
 )
 
-// acted tells the account's story with a script for synops, and returns the commands
-// that were given.
-func acted(t *testing.T, script string) (string, error) {
+// acted tells a story with a script for synops, and returns the commands that were
+// given.
+func acted(t *testing.T, tell func(context.Context, *rehearsal.Story) error, script string) (string, error) {
 	t.Helper()
 	s, err := rehearsal.Open(t.Context(), rehearsal.Config{Dir: t.TempDir(), Getenv: os.Getenv})
 	if err != nil {
@@ -24,7 +25,7 @@ func acted(t *testing.T, script string) (string, error) {
 	if err := os.WriteFile(s.Synops, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	told := rehearseAccount(t.Context(), rehearsal.Tell(s, io.Discard))
+	told := tell(t.Context(), rehearsal.Tell(s, io.Discard))
 	given, err := os.ReadFile(filepath.Join(s.Dir, "given"))
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +42,7 @@ case "$*" in deploy*--yes) [ "$lied" -lt 2 ] || { echo AccessDenied >&2; exit 1;
 `
 
 func TestRehearseAccount(t *testing.T) {
-	given, err := acted(t, asTold)
+	given, err := acted(t, rehearseAccount, asTold)
 	if err != nil {
 		t.Fatalf("%v after\n%s", err, given)
 	}
@@ -67,7 +68,7 @@ func TestRehearseAccount_Otherwise(t *testing.T) {
 		"prod fails for dev otherwise": strings.Replace(asTold, "AccessDenied", "Throttled", 1),
 		"the doctor finds something":   `case "$*" in "doctor -e prod") exit 1;; esac` + asTold,
 	} {
-		if given, err := acted(t, script); err == nil {
+		if given, err := acted(t, rehearseAccount, script); err == nil {
 			t.Errorf("%s: the story ended well after\n%s", name, given)
 		}
 	}

@@ -25,11 +25,13 @@ type process struct {
 type rehearsed struct {
 	name, about string
 	tell        func(context.Context, *rehearsal.Story) error
+	noThrottle  bool // the story is not about the service's pace
 }
 
 // rehearsals is every story there is.
 var rehearsals = []rehearsed{
-	{"account", "two empty accounts become what runs need, and the doctor looks at them", rehearseAccount},
+	{name: "account", about: "two empty accounts become what runs need, and the doctor looks at them", tell: rehearseAccount},
+	{name: "runs", about: "runs in dev's account: planned, refused, canceled, killed and resumed, handed over", tell: rehearseRuns, noThrottle: true},
 }
 
 const usage = `usage: cloudsim serve [--dir D] [--listen ADDRESS] [--issuer ADDRESS] [--quick]
@@ -100,6 +102,7 @@ func (p process) rehearse(ctx context.Context, args []string) error {
 		return p.misused(fmt.Errorf("there is no rehearsal %q", args[0]))
 	}
 	s := &simulation{story: true}
+	s.config.NoThrottle = rehearsals[i].noThrottle
 	f := flags(&s.dir)
 	keep := f.Bool("keep", false, "serve the accounts afterwards")
 	err := f.Parse(args[1:])

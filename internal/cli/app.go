@@ -158,8 +158,8 @@ func (a *app) flagsAgain() string {
 	switch {
 	case a.store != "":
 		return " --store " + ops.ShellQuote(a.store)
-	case a.bucket != nil && a.environment != "":
-		return " -e " + ops.ShellQuote(a.environment) // its account has the store
+	case a.bucket != nil && a.said() != "":
+		return " -e " + ops.ShellQuote(string(a.said())) // its account has the store
 	}
 	return ""
 }

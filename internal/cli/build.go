@@ -52,8 +52,8 @@ func (a *app) inBuild() *build {
 // beginning, which getting a machine and the bundle is part of. 0: not known, and
 // then the run is not handed over.
 func (a *app) buildLimit(now time.Time) time.Duration {
-	minutes, _ := strconv.Atoi(a.p.Getenv(varMinutes))
-	limit := time.Duration(minutes) * time.Minute
+	minutes, _ := strconv.ParseFloat(a.p.Getenv(varMinutes), 64) // a rehearsal's are short
+	limit := time.Duration(minutes * float64(time.Minute))
 	began, err := strconv.ParseInt(a.p.Getenv(varBuildStart), 10, 64)
 	if err != nil {
 		return limit

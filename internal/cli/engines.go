@@ -70,6 +70,9 @@ func (e *engines) Log(ctx context.Context, ref ops.RunRef, n int, cursor string,
 	return e.pipeline.Log(ctx, ref, n, cursor, ended)
 }
 
+// Ended asks the pipeline: a process's log has no last line that says so.
+func (e *engines) Ended(cursor string) bool { return e.pipeline.Ended(cursor) }
+
 // Poll is the slower one's: each look at the store is a call.
 func (e *engines) Poll() time.Duration { return e.pipeline.Poll() }
 

@@ -276,6 +276,9 @@ func (a *app) follow(ctx context.Context, l *launcher.Launcher, ref ops.RunRef, 
 				a.say("-- attempt %d goes on --", n)
 			}
 		}}
+	if a.bucket != nil { // on this machine neither lasts
+		how.Engine = a.tellState
+	}
 	if f.until > 0 {
 		how.Until = time.Now().Add(f.until)
 	}
@@ -290,6 +293,16 @@ func (a *app) follow(ctx context.Context, l *launcher.Launcher, ref ops.RunRef, 
 		}
 	}
 	return a.ended(ref, r, err)
+}
+
+// tellState says what a run waits for before its worker can say anything.
+func (a *app) tellState(state ops.Liveness) {
+	switch state {
+	case ops.AliveQueued:
+		a.say("-- queued: it waits for a build --")
+	case ops.AliveProvisioning:
+		a.say("-- provisioning: its build gets a machine and the bundle, which takes a minute or more --")
+	}
 }
 
 // askAnew completes what to do after a refusal: the command that asks again; anew

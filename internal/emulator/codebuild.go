@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -139,6 +140,24 @@ func (s *CodeBuild) Behave(project string, b Builds) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.behaves[project] = b
+}
+
+// Kill ends the processes of a project's builds in progress as a machine's end does:
+// they are told nothing, and the builds fail. It returns how many builds had any, once
+// they have ended.
+func (s *CodeBuild) Kill(project string) int {
+	n := 0
+	for _, b := range s.ofProject(project) {
+		b.mu.Lock()
+		h, going := b.holder, b.status == buildInProgress
+		b.mu.Unlock()
+		if h != nil && going {
+			h.signal(syscall.SIGKILL)
+			<-b.done
+			n++
+		}
+	}
+	return n
 }
 
 // Project returns the project of that name.

@@ -158,7 +158,7 @@ func (fw *follower) progress(ctx context.Context) {
 // turn tells whether following is over, and goes on to the next attempt when there
 // is one. r is the followed attempt's result, nil while it has none.
 func (fw *follower) turn(ctx context.Context, r *ops.Result) (done bool, err error) {
-	if r == nil && time.Since(fw.looked) < fw.every(lookEvery, lookRounds) {
+	if r == nil && !fw.said() && fw.gone.IsZero() && time.Since(fw.looked) < fw.every(lookEvery, lookRounds) {
 		return false, nil
 	}
 	fw.looked = time.Now()
@@ -175,6 +175,13 @@ func (fw *follower) turn(ctx context.Context, r *ops.Result) (done bool, err err
 	return false, fw.alive(ctx)
 }
 
+// said tells whether the attempt being followed is known to have said its last line:
+// then its result, or the next attempt, is there already.
+func (fw *follower) said() bool {
+	e, tells := fw.l.Engine.(interface{ Ended(cursor string) bool })
+	return tells && e.Ended(fw.cursor)
+}
+
 // next goes on to the next attempt when there is one, and the attempt being
 // followed has said all it had to say: it ended, or its successor is at work.
 func (fw *follower) next(ctx context.Context, r *ops.Result) (bool, error) {
@@ -185,7 +192,7 @@ func (fw *follower) next(ctx context.Context, r *ops.Result) (bool, error) {
 	if len(starts) == 0 || starts[len(starts)-1].N <= fw.n {
 		return false, nil
 	}
-	if r == nil {
+	if r == nil && !fw.said() {
 		attempts, err := fw.l.Documents.Attempts(ctx, fw.ref)
 		if err != nil {
 			return false, fmt.Errorf("reading the attempts: %w", err)

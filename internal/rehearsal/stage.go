@@ -41,6 +41,7 @@ type Config struct {
 	// issuer of tokens; "": 127.0.0.1 and any free port.
 	Listen, ListenIssuer string
 	Settings             *emulator.Settings // how the accounts behave; nil: as documented
+	NoThrottle           bool               // the Synapses answer however fast they are asked
 	Log                  *slog.Logger       // of the accounts; nil: none
 	// Getenv gives this process's variables, of which programs get what they need to
 	// run at all. Claims gives those of tokens asked for with the issuer's own
@@ -111,7 +112,7 @@ func (s *Stage) open() error {
 	if s.IssuerURL, err = s.serve(s.config.ListenIssuer, s.Issuer); err != nil {
 		return err
 	}
-	s.Dev, s.Prod = newEnvironment("dev", "111111111111", "3001"), newEnvironment("prod", "222222222222", "3002")
+	s.Dev, s.Prod = newEnvironment("dev", "111111111111", "3001", s.config.NoThrottle), newEnvironment("prod", "222222222222", "3002", s.config.NoThrottle)
 	if err := s.openCloud(); err != nil {
 		return err
 	}
@@ -151,7 +152,7 @@ func (s *Stage) Environments() []*Environment { return []*Environment{s.Dev, s.P
 // newEnvironment has a Synapse with a stack and an administrator of its own, so that
 // work aimed at the wrong one shows, and a network with two private subnets behind
 // NAT.
-func newEnvironment(name, account, repositoryID string) *Environment {
+func newEnvironment(name, account, repositoryID string, noThrottle bool) *Environment {
 	instance := map[string]string{"dev": "dev544", "prod": "544"}[name]
 	env := &Environment{
 		Name: name, Account: account, Repository: owner + "/synapse-ops-" + name, RepositoryID: repositoryID, Token: name + "-" + sandbox.AdminToken,
@@ -161,7 +162,7 @@ func newEnvironment(name, account, repositoryID string) *Environment {
 			Endpoints: []string{"com.amazonaws." + Region + ".s3", "com.amazonaws." + Region + ".secretsmanager"},
 		},
 	}
-	env.Synapse = sandbox.New(sandbox.Config{Stack: name, Instance: instance, Token: env.Token})
+	env.Synapse = sandbox.New(sandbox.Config{Stack: name, Instance: instance, Token: env.Token, NoThrottle: noThrottle})
 	return env
 }
 

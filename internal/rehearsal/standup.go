@@ -1,6 +1,10 @@
 package rehearsal
 
-import "context"
+import (
+	"context"
+	"slices"
+	"strings"
+)
 
 // A secret is put from a file that a person has for the moment.
 type secretFile struct{ name, file, value string }
@@ -15,8 +19,9 @@ func secretsOf(env *Environment) []secretFile {
 }
 
 // StandUp makes an account what runs need: the bootstrap and the secrets by its
-// administrator, then bundle and lanes by a job that passed its reviewers.
-func (t *Story) StandUp(ctx context.Context, env *Environment) error {
+// administrator, then bundle and lanes, all or those named, by a job that passed its
+// reviewers.
+func (t *Story) StandUp(ctx context.Context, env *Environment, lanes ...string) error {
 	administrator := t.Stage.Administrator(env)
 	t.Scene("%s: an administrator makes what the account needs once", env.Name)
 	if _, err := t.Do(ctx, administrator, 0, "bootstrap", "-e", env.Name, "--yes"); err != nil {
@@ -32,8 +37,12 @@ func (t *Story) StandUp(ctx context.Context, env *Environment) error {
 			return err
 		}
 	}
-	t.Scene("%s: a reviewed job deploys the bundle and every lane", env.Name)
-	_, err := t.Do(ctx, t.Stage.Deployment(env), 0, "deploy", "-e", env.Name, "--yes")
+	which := "every lane"
+	if len(lanes) > 0 {
+		which = "the lanes " + strings.Join(lanes, " and ")
+	}
+	t.Scene("%s: a reviewed job deploys the bundle and %s", env.Name, which)
+	_, err := t.Do(ctx, t.Stage.Deployment(env), 0, slices.Concat([]string{"deploy"}, lanes, []string{"-e", env.Name, "--yes"})...)
 	return err
 }
 

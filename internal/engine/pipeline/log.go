@@ -74,6 +74,13 @@ func (e *Engine) Log(ctx context.Context, ref ops.RunRef, n int, from string, en
 	return text, c.String(), nil
 }
 
+// Ended tells whether the attempt's worker said its last line before the cursor: it
+// ended orderly, with its result or a hand-over written before.
+func (e *Engine) Ended(from string) bool {
+	c, err := parseCursor(from)
+	return err == nil && c.Ended
+}
+
 // due tells whether a place may be asked for again.
 func (e *Engine) due(k askKey) bool {
 	e.mu.Lock()
