@@ -26,7 +26,7 @@ type journal struct {
 	ref     ops.RunRef
 	attempt int
 
-	mu    sync.Mutex // one append at a time
+	turn  turn // one append at a time
 	chain ops.Chain
 	doc   int    // number of the last document
 	doubt *doubt // the document after it, when it may be there
@@ -44,6 +44,14 @@ type journal struct {
 	unread   error // why the journal could not be read; then nothing can be written
 }
 
+// A turn is had by one at a time. It is a mutex that is held while the store is
+// waited for: in a bubble of testing/synctest, time passes for whoever waits for a
+// channel and not for whoever waits for a sync.Mutex.
+type turn chan struct{}
+
+func (t turn) take()  { t <- struct{}{} }
+func (t turn) leave() { <-t }
+
 // A doubt is a document whose writing failed so that it may be there or not. It
 // must be settled before another is written.
 type doubt struct {
@@ -52,7 +60,7 @@ type doubt struct {
 }
 
 func newJournal(d Documents, ref ops.RunRef, request ops.Digest, attempt int) *journal {
-	return &journal{docs: d, ref: ref, attempt: attempt, chain: ops.NewChain(request),
+	return &journal{turn: make(turn, 1), docs: d, ref: ref, attempt: attempt, chain: ops.NewChain(request),
 		outcomes: map[string]ops.EffectOutcome{}, open: map[string]intent{},
 		pending: []ops.Entry{{Kind: ops.EntryAttempt}}}
 }
@@ -60,8 +68,8 @@ func newJournal(d Documents, ref ops.RunRef, request ops.Digest, attempt int) *j
 // take reads the journal to its end and writes this attempt's first entry there:
 // from then on the attempt before can append nothing, and so begin no effect.
 func (j *journal) take(ctx context.Context) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+	j.turn.take()
+	defer j.turn.leave()
 	const tries = 20
 	for range tries {
 		if j.unread = j.replay(ctx); j.unread != nil {
@@ -163,8 +171,8 @@ func (j *journal) plan(d ops.Digest) {
 // begin nothing more. After any other error the entries may be there or not; the
 // next append writes them if they are not.
 func (j *journal) append(ctx context.Context, entries ...ops.Entry) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+	j.turn.take()
+	defer j.turn.leave()
 	if j.fenced.Load() {
 		return ErrFenced
 	}
@@ -260,7 +268,7 @@ func (j *journal) flush(ctx context.Context) error { return j.append(ctx) }
 
 // end returns how many entries there are and the last one's digest.
 func (j *journal) end() (int64, ops.Digest) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+	j.turn.take()
+	defer j.turn.leave()
 	return j.chain.Entries, j.chain.Head
 }
