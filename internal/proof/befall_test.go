@@ -236,7 +236,7 @@ func (b *bubble) seeToTheEnd(l *launcher.Launcher, ref ops.RunRef, j befallen) {
 		if _, err := l.Resume(b.t.Context(), ref, j.answers(), false); err != nil {
 			b.t.Fatalf("resuming: %v", err)
 		}
-		if r, err = l.Follow(b.t.Context(), ref, launcher.Follow{From: 2}); err == nil || errors.Is(err, launcher.ErrLost) {
+		if _, err := l.Follow(b.t.Context(), ref, launcher.Follow{From: 2}); err == nil || errors.Is(err, launcher.ErrLost) {
 			b.balance(ref, atDeath, sent)
 		}
 	}

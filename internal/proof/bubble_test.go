@@ -42,8 +42,9 @@ import (
 type bubble struct {
 	*rig
 	*emulatortest.World
-	dev    *ops.Environment
-	bucket string
+	dev      *ops.Environment
+	bucket   string
+	sessions time.Duration // what a launcher's credentials are good for
 
 	mu    sync.Mutex
 	met   func(p *process, c call) error // what becomes of builds' calls; nil: nothing
@@ -55,7 +56,7 @@ type bubble struct {
 func newBubble(t *testing.T, c sandbox.Config, change ...func(*emulator.Settings)) *bubble {
 	t.Helper()
 	c.NoThrottle, c.Clients, c.Users, c.Entities = true, 10_000, 10_000, 10_000
-	b := &bubble{rig: &rig{t: t, synapse: sandbox.New(c), host: "http://127.0.0.1:2"}}
+	b := &bubble{sessions: time.Hour, rig: &rig{t: t, synapse: sandbox.New(c), host: "http://127.0.0.1:2"}}
 	b.gate = newGate(b.synapse)
 	b.World = emulatortest.NewUnserved(t, append(change, func(s *emulator.Settings) {
 		s.Builds.Provisioning, s.Builds.StopDelay = 15*time.Second, 5*time.Second
@@ -286,13 +287,13 @@ func nameOf(r *http.Request) string {
 }
 
 // config has the process act with a role's session in the account. It is renewed
-// before its hour is over, as sessions of an Actions job are.
+// before its time is over, as sessions of an Actions job are.
 func (b *bubble) config(p *process, role string) aws.Config {
 	c := b.Admin()
 	c.HTTPClient = &http.Client{Transport: lineOf{p, c.HTTPClient.(*http.Client).Transport}}
 	c.Retryer = nil // as the SDK has it
 	c.Credentials = aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-		k, err := b.Dev.IAM.RoleCredentials(role, "proof", time.Hour)
+		k, err := b.Dev.IAM.RoleCredentials(role, "proof", b.sessions)
 		return aws.Credentials{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.SecretAccessKey, SessionToken: k.SessionToken, CanExpire: true, Expires: k.Expiration}, err
 	}), func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = 5 * time.Minute })
 	return c
