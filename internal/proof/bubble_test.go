@@ -44,6 +44,7 @@ type bubble struct {
 	*emulatortest.World
 	dev      *ops.Environment
 	bucket   string
+	bundle   string        // its version, which runs are pinned to
 	sessions time.Duration // what a launcher's credentials are good for
 
 	mu    sync.Mutex
@@ -65,7 +66,7 @@ func newBubble(t *testing.T, c sandbox.Config, change ...func(*emulator.Settings
 		s.Builds.Command = b.command
 	})...)
 	b.Lane("admin", b.host)
-	b.Bundle(map[string]string{"synops": "done in this process"})
+	b.bundle = b.Bundle(map[string]string{"synops": "done in this process"})
 	b.ok(b.Dev.Secrets.Put("/synapse/admin-pat", sandbox.AdminToken))
 	b.bucket = b.Resource("StoreBucket")
 	b.rig.store = store.New(s3.New(b.Admin(), b.bucket))
@@ -307,7 +308,7 @@ func (b *bubble) launcher(p *process) *launcher.Launcher {
 func (b *bubble) launcherOf(c aws.Config, engine pipeline.Config) *launcher.Launcher {
 	st := store.New(s3.New(c, b.bucket))
 	engine.Clients, engine.Find = pipeline.Connect(c), st.Started
-	return &launcher.Launcher{Documents: st, Engine: pipeline.New(engine)}
+	return &launcher.Launcher{Documents: st, Engine: pipeline.New(engine), Bundle: b.bundle}
 }
 
 // workers are those that began so far.
@@ -420,18 +421,18 @@ func (b *bubble) work(p *process, out io.Writer) error {
 		o.HTTPClient, o.AuthorizationToken = carrier, p.env["AWS_CONTAINER_AUTHORIZATION_TOKEN"]
 	}))
 	st := store.New(s3.New(c, b.bucket))
-	bundle := p.env["CODEBUILD_RESOLVED_SOURCE_VERSION"]
-	l := b.launcherOf(c, pipeline.Config{Bundle: bundle})
+	l := b.launcherOf(c, pipeline.Config{})
 	minutes, _ := strconv.Atoi(p.env["SYNOPS_BUILD_MINUTES"])
+	began, _ := strconv.ParseInt(p.env["CODEBUILD_START_TIME"], 10, 64)
 	w := worker.New(worker.Config{
 		Documents: st, Catalog: tasks.Catalog(), Environment: b.dev, Host: p.env["SYNAPSE_HOST"], Synops: "proof",
 		Pure:     func(name ops.TaskName) (ops.Procedure, error) { return tasks.Bind(name, nil) },
 		Open:     b.open(p, c),
 		Identity: func(ctx context.Context) (string, error) { return awsauth.Account(ctx, c) },
 		Gone:     l.Gone,
-		Attempt:  ops.Attempt{Host: "build", Build: p.env["CODEBUILD_BUILD_ID"], Stream: p.env["CODEBUILD_LOG_PATH"], Bundle: bundle},
+		Attempt:  ops.Attempt{Host: "build", Build: p.env["CODEBUILD_BUILD_ID"], Stream: p.env["CODEBUILD_LOG_PATH"], Bundle: p.env["SYNOPS_BUNDLE_VERSION"]},
 		Out:      out,
-		Limit:    time.Duration(minutes) * time.Minute, Next: l.HandOver,
+		Limit:    time.Duration(minutes)*time.Minute - time.Since(time.UnixMilli(began)), Next: l.HandOver,
 	})
 	_, err := w.Work(ctx, ops.RunRef{Lane: ops.Lane(p.env["SYNOPS_LANE"]), Run: ops.RunID(p.env["SYNOPS_RUN"])})
 	switch {
