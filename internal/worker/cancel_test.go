@@ -19,7 +19,7 @@ import (
 func TestCancelAtEveryDocument(t *testing.T) {
 	for _, settle := range settlings {
 		bubble(t, "settled by "+string(settle), func(t *testing.T) {
-			for n, more := 1, true; more; n++ {
+			for n, more := 1, true; more; n += portion {
 				more = cancelAt(t, settle, n)
 			}
 		})

@@ -3,8 +3,10 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,7 +77,7 @@ func TestCrashAtEveryWrite(t *testing.T) {
 		for _, late := range []bool{false, true} {
 			bubble(t, fmt.Sprintf("settled by %s, written %t", settle, late), func(t *testing.T) {
 				died := true
-				for n := 1; died; n++ {
+				for n := 1; died; n += portion {
 					died = crashAt(t, settle, n, late)
 					if n > 100 {
 						t.Fatal("the run never ends")
@@ -160,6 +162,7 @@ func TestOpenIntentsStayOpen(t *testing.T) {
 // effects of all kinds. Whatever happens: one document chain, no recorded outcome
 // repeated, no result that lies, and in the end every lamp is as the result says.
 func TestAnyHistory(t *testing.T) {
+	inPortion(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(1, 60).Draw(rt, "lamps")
 		kinds := rapid.SliceOfN(rapid.SampledFrom(settlings), n, n).Draw(rt, "kinds")
@@ -191,6 +194,17 @@ func TestAnyHistory(t *testing.T) {
 			rt.Error(p)
 		}
 	})
+}
+
+// inPortion has rapid make only a portion of its checks.
+func inPortion(t *testing.T) {
+	checks := flag.Lookup("rapid.checks").Value
+	all, err := strconv.Atoi(checks.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = checks.Set(strconv.Itoa((all + portion - 1) / portion))
+	t.Cleanup(func() { _ = checks.Set(strconv.Itoa(all)) })
 }
 
 // problems collects what a history got wrong.
