@@ -81,7 +81,7 @@ func (c *checkout) commit(ctx context.Context, doc *synced, files []render.File,
 		return &ops.Error{Code: ops.Conflict, Message: fmt.Sprintf("The branch %s is there already, with these files.", branch),
 			Hint: fmt.Sprintf("Push it, or remove it first: git -C %s branch -D %s", ops.ShellQuote(c.folder), branch)}
 	}
-	commit, err := own.git(ctx, []byte(message(doc)), own.committing(ctx, tree)...)
+	commit, err := own.git(ctx, []byte(commitMessage(doc)), own.committing(ctx, tree)...)
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (c *checkout) committing(ctx context.Context, tree string) []string {
 	return args
 }
 
-func message(s *synced) string {
+func commitMessage(s *synced) string {
 	text := fmt.Sprintf("Dashboard of synapse-ops-core %s\n\nRendered by synops dashboards sync.\n", s.Release)
 	if s.Was != "" && s.Was != s.Release {
 		text += fmt.Sprintf("It called %s before.\n", s.Was)

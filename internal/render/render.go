@@ -27,7 +27,6 @@ type Source struct {
 	Core         string            // owner/name of the repository with the reusable workflows
 	Release      string            // its tag that dashboards call
 	CodeOwners   string            // who reviews what changes a dashboard
-	Instructions string            // address of the operators' page; may be empty
 }
 
 // A File is one rendered file; its path has slashes.
@@ -131,7 +130,7 @@ func (s *Source) complete() error {
 	return nil
 }
 
-// Environments of whom a dashboard is rendered, in order.
+// offered are the tasks on offer in an environment, in the catalog's order.
 func (s *Source) offered(env *ops.Environment) []*ops.Task {
 	var tasks []*ops.Task
 	for i := range s.Catalog {

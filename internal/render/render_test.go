@@ -434,6 +434,23 @@ func TestScheduleIsRenderedOnceEnabled(t *testing.T) {
 	}
 }
 
+func TestScheduleThatIsNotThereIsInvalid(t *testing.T) {
+	scheduled := everyKind()
+	scheduled.Schedule = &ops.Schedule{Cron: "17 9 * * 1", Reason: "Weekly."}
+	scheduled.Name, scheduled.Environments = "elsewhere", []ops.EnvironmentName{"other"}
+	s, env := sample(everyKind(), scheduled)
+	for _, name := range []ops.TaskName{"every-kind", "elsewhere", "nothing"} {
+		env.Schedules = map[ops.TaskName]bool{name: true}
+		if _, err := s.Dashboard(env); ops.CodeOf(err) != ops.Invalid || !strings.Contains(err.Error(), string(name)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		env.Schedules[name] = false
+		if _, err := s.Dashboard(env); err != nil {
+			t.Errorf("%s, off: %v", name, err)
+		}
+	}
+}
+
 func TestTasksOfOtherEnvironmentsAndLanesAreNotOffered(t *testing.T) {
 	s, env := sample(ops.Task{Name: "here", Summary: "S.", Lane: ops.LaneAdmin}, ops.Task{Name: "elsewhere", Summary: "S.", Lane: ops.LaneAdmin, Environments: []ops.EnvironmentName{"other"}},
 		ops.Task{Name: "long", Summary: "S.", Lane: ops.LaneMigrate})

@@ -2,6 +2,8 @@ package render
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -47,6 +49,9 @@ const webhook = "SYNOPS_WEBHOOK"
 // workflows returns the environment's workflows: tasks in the catalog's order, then
 // schedules, then what is done about runs and the account.
 func (s *Source) workflows(env *ops.Environment) ([]*workflow, error) {
+	if err := s.schedulesExist(env); err != nil {
+		return nil, err
+	}
 	var all []*workflow
 	for _, t := range s.offered(env) {
 		all = append(all, s.taskForm(env, t))
@@ -68,6 +73,20 @@ func (s *Source) workflows(env *ops.Environment) ([]*workflow, error) {
 		}
 	}
 	return all, nil
+}
+
+// schedulesExist refuses a schedule that is enabled and that there is none of: whoever
+// enabled it believes that it runs.
+func (s *Source) schedulesExist(env *ops.Environment) error {
+	offered := s.offered(env)
+	for _, name := range slices.Sorted(maps.Keys(env.Schedules)) {
+		if !env.Schedules[name] || slices.ContainsFunc(offered, func(t *ops.Task) bool { return t.Name == name && t.Schedule != nil }) {
+			continue
+		}
+		return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("The schedule of %s is enabled in %s, and no task of that name that is offered there declares one.", ops.Quote(string(name)), env.Name),
+			Hint: "Take it out of the environments file, or declare the task's schedule."}
+	}
+	return nil
 }
 
 func (s *Source) taskForm(env *ops.Environment, t *ops.Task) *workflow {
