@@ -103,7 +103,7 @@ type Form struct {
 // *InputErrors, for what is wrong with the form itself; Parse has not been asked.
 func (t *Task) ReadForm(text string) (Form, error) {
 	wrong := func(reason, hint string) error {
-		return &InputErrors{Task: t.Name, Errors: []InputError{{Input: "form", Value: quoteValue(text), Reason: reason, Hint: hint}}}
+		return &InputErrors{Task: t.Name, Errors: []InputError{{Input: "form", Value: shownValue(text), Reason: reason, Hint: hint}}}
 	}
 	if !utf8.ValidString(text) {
 		return Form{}, wrong("it is not valid UTF-8.", "")
@@ -160,7 +160,7 @@ func fieldsOf(text string) (map[string]string, []InputError, error) {
 				return nil, nil, err
 			}
 		case value[0] == '{' || value[0] == '[':
-			errs = append(errs, InputError{Input: Clip(name), Value: quoteValue(string(value)), Reason: "its value is not text.", Hint: "Put it in quotes."})
+			errs = append(errs, InputError{Input: Clip(name), Value: shownValue(string(value)), Reason: "its value is not text.", Hint: "Put it in quotes."})
 		case string(value) != "null":
 			s = string(value) // a number or a boolean, as it was written
 		}
@@ -208,12 +208,12 @@ func (t *Task) readMore(f *Form, text string) []InputError {
 	}
 	more, errs, err := fieldsOf(text)
 	if err != nil {
-		return []InputError{{Input: FieldMore, Value: quoteValue(text), Reason: fmt.Sprintf("it is not a JSON object of inputs: %v.", err), Hint: `It looks like {"name":"value"}.`}}
+		return []InputError{{Input: FieldMore, Value: shownValue(text), Reason: fmt.Sprintf("it is not a JSON object of inputs: %v.", err), Hint: `It looks like {"name":"value"}.`}}
 	}
 	for _, in := range t.Inputs {
 		value, ok := more[in.Name]
 		if _, twice := f.Inputs[in.Name]; ok && twice {
-			errs = append(errs, InputError{Input: in.Name, Value: quoteValue(value), Reason: "it is given both in its own field and in " + FieldMore + ".", Hint: "Leave one of them out."})
+			errs = append(errs, InputError{Input: in.Name, Value: shownValue(value), Reason: "it is given both in its own field and in " + FieldMore + ".", Hint: "Leave one of them out."})
 		}
 	}
 	for name, value := range more {
@@ -231,7 +231,7 @@ func (f *Form) settle(t *Task) []InputError {
 			*value = first
 		case first, second:
 		default:
-			errs = append(errs, InputError{Input: field, Value: quoteValue(*value), Reason: quoteValue(*value) + " is not one of the choices.", Hint: fmt.Sprintf("It is %s or %s.", first, second)})
+			errs = append(errs, InputError{Input: field, Value: shownValue(*value), Reason: quoteValue(*value) + " is not one of the choices.", Hint: fmt.Sprintf("It is %s or %s.", first, second)})
 		}
 	}
 	if t.Class == Reads {
