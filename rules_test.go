@@ -63,6 +63,7 @@ var placements = []placement{
 	{"internal/proof", nil, "holds tests only, so its one file imports nothing"},
 	{"internal/report", []string{root}, "renders a result for whoever asks; reads nothing"},
 	{"internal/render", []string{root}, "the same input gives the same files: it asks nobody anything"},
+	{"internal/actions", []string{root}, "speaks with the runner of a job; what to say, cli decides"},
 	{"internal/migrate", []string{root}, "the long migration works against interfaces, so that each cut can be tested"},
 	{"internal/toolrun", []string{root}, "it runs a tool and does not know which"},
 	{"internal/toolrun/toolruntest", nil, "a server of sources for tests knows no tool"},

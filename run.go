@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -17,6 +18,22 @@ var runIDPattern = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[a-z0-9]+(?:-[a-z0-9]
 // chance.
 func NewRunID(task TaskName, t time.Time, tail string) RunID {
 	return RunID(t.UTC().Format(runIDTime) + "-" + string(task) + "-" + tail)
+}
+
+// scheduled stands in the name of a run that a schedule started.
+const scheduled = "-scheduled"
+
+// NewScheduledRunID names a run that a schedule started. The role that starts such
+// runs can write no other's documents, and so cannot have any but a declared
+// schedule performed: the name says so to the worker.
+func NewScheduledRunID(task TaskName, t time.Time, tail string) RunID {
+	return NewRunID(task+scheduled, t, tail)
+}
+
+// Scheduled tells whether a schedule started the run.
+func (id RunID) Scheduled() bool {
+	i := strings.LastIndexByte(string(id), '-')
+	return i > 0 && strings.HasSuffix(string(id[:i]), scheduled)
 }
 
 // ParseRunID returns s as a RunID; the error is Invalid.
@@ -48,7 +65,7 @@ func (id RunID) Task() TaskName {
 	s = s[len(runIDTime)+1:]
 	for i := len(s) - 1; i > 0; i-- {
 		if s[i] == '-' {
-			return TaskName(s[:i])
+			return TaskName(strings.TrimSuffix(s[:i], scheduled))
 		}
 	}
 	return ""

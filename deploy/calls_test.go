@@ -95,6 +95,8 @@ var kinds = []struct{ name, key string }{
 
 const run = "20261123T141502Z-remove-user-3f9c"
 
+const scheduledRun = "20261123T141502Z-remove-user-scheduled-3f9c01"
+
 // A stored is one key of a bucket.
 type stored struct{ bucket, key, name string }
 
@@ -120,7 +122,7 @@ func (a *account) storedThings() []stored {
 
 // ours are the roles of an account, in the order of the tables.
 func ours() []string {
-	names := []string{"synops-observe", "synops-perform", "synops-deploy", "synops-break-glass", "synops-stack-builder", "synops-cloudformation"}
+	names := []string{"synops-observe", "synops-perform", "synops-schedule", "synops-deploy", "synops-break-glass", "synops-stack-builder", "synops-cloudformation"}
 	for _, kind := range []string{"synops-lane-", "synops-pipeline-"} {
 		for _, lane := range ops.Lanes() {
 			names = append(names, kind+string(lane))
@@ -227,6 +229,10 @@ func (a *account) oddCalls() []oddCall {
 		{call{"synops-lane-admin", asWritten, "s3:PutObjectTagging", at("admin/runs/" + run + "/private/user-1"), nil, ""}, true},
 		{call{"synops-lane-admin", asWritten, "s3:PutObject", at("leases/other/users/00000001.json"), nil, "another environment's lease"}, false},
 		{call{"synops-perform", asWritten, "s3:PutObject", at("freezes/other/00000001.json"), nil, "another environment's freeze"}, false},
+		{call{"synops-schedule", asWritten, "s3:PutObject", at("admin/runs/" + scheduledRun + "/starts/0001.json"), nil, "a run that is named as scheduled"}, true},
+		{call{"synops-schedule", asWritten, "s3:PutObject", at("admin/runs/" + run + "/starts/0001.json"), nil, "a run that is not named as scheduled"}, false},
+		{call{"synops-schedule", asWritten, "s3:PutObject", at("admin/runs/" + scheduledRun + "/journal/00000001.jsonl"), nil, ""}, false},
+		{call{"synops-schedule", asWritten, "s3:PutObject", at("freezes/" + a.environment + "/00000001.json"), nil, ""}, false},
 		{call{"synops-deploy", asWritten, "cloudformation:CreateChangeSet", a.arn("cloudformation", "stack/synops-lane-admin/1"), with("cloudformation:RoleArn", ""), "with its own permissions"}, false},
 		{call{"synops-deploy", asWritten, "cloudformation:CreateChangeSet", a.arn("cloudformation", "stack/synops-lane-admin/1"), with("cloudformation:RoleArn", a.roleARN("administrators")), "with another role's"}, false},
 		{call{"synops-deploy", asWritten, "iam:PassRole", a.roleARN("synops-cloudformation"), with("iam:PassedToService", "cloudformation.amazonaws.com"), ""}, true},

@@ -42,14 +42,14 @@ func otherFormat(format string) string {
 
 var refs = []string{"refs/heads/main", "refs/heads/feature", "refs/tags/v1.0.0", "refs/pull/7/merge"}
 
-var environments = []string{"", "dev", "prod", "staging"}
+var environments = []string{"", "dev", "prod", "staging", "dev-schedule", "prod-schedule"}
 
 // workflows are the files that hold the job: core's, at refs that are protected and
 // not, and others'.
 func workflows() []string {
 	ours := owner + "/" + core + "/.github/workflows/"
 	var out []string
-	for _, file := range []string{"run-task", "cancel", "resume", "settle", "doctor", "deploy"} {
+	for _, file := range []string{"run-task", "follow", "cancel", "resume", "settle", "doctor", "deploy", "secret-put"} {
 		out = append(out, ours+file+".yml@refs/heads/main", ours+file+".yml@refs/tags/v1.2.0")
 	}
 	for _, file := range []string{"run-task", "deploy"} {
@@ -100,13 +100,17 @@ func (k token) String() string {
 	return fmt.Sprintf("%s, %s, environment %q, %s", k.name, k.ref, k.environment, k.workflow)
 }
 
-// everyToken is each combination there is.
+// everyToken is each combination there is; at a ref that no trust admits, of fewer
+// workflow files.
 func everyToken(format string) []token {
 	var out []token
 	for _, r := range repositories(format) {
 		for _, ref := range refs {
 			for _, e := range environments {
 				for _, w := range workflows() {
+					if ref != "refs/heads/main" && !strings.HasSuffix(w, "/run-task.yml@refs/heads/main") && !strings.HasSuffix(w, "/deploy.yml@refs/heads/main") {
+						continue
+					}
 					out = append(out, token{r, ref, e, w})
 				}
 			}
@@ -116,7 +120,7 @@ func everyToken(format string) []token {
 }
 
 // githubRoles are those that a token may become.
-var githubRoles = []string{"synops-observe", "synops-perform", "synops-deploy"}
+var githubRoles = []string{"synops-observe", "synops-perform", "synops-schedule", "synops-deploy"}
 
 // An assumption is one asking to become a role, whoever asks.
 type assumption struct {
@@ -155,6 +159,8 @@ func (a *account) best(format, role string) token {
 	switch role {
 	case "synops-observe":
 		env = ""
+	case "synops-schedule":
+		env += "-schedule"
 	case "synops-deploy":
 		file = "deploy"
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/actions"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/awsauth"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/deploy"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/environments"
@@ -46,6 +47,9 @@ type app struct {
 	signing  sync.Mutex
 	signedIn map[ops.EnvironmentName]*signIn
 	bucket   *awsauth.Config // of the store, where it is in S3
+
+	by      string           // who asks for attempts; "": as the process says
+	console *actions.Console // of a workflow's step, behind both streams; nil: none
 
 	trouble report.Trouble // what a person is told around an error
 }
@@ -88,6 +92,9 @@ func (a *app) maskMistakes(args []string) {
 func (a *app) flush() {
 	_ = a.out.Flush()
 	_ = a.err.Flush()
+	if a.console != nil {
+		_ = a.console.Flush()
+	}
 }
 
 // json tells whether standard output gets exactly one document.
@@ -219,7 +226,7 @@ func (a *app) root() *cobra.Command {
 		{"Environments:", []*cobra.Command{a.leasesCommand(), a.freezeCommand(), a.unfreezeCommand()}},
 		{"Accounts:", []*cobra.Command{a.bootstrapCommand(), a.deployCommand(), a.secretCommand(), a.doctorCommand()}},
 		{"The core repository:", []*cobra.Command{a.renderCommand(), a.dashboardsCommand(), a.newCommand()}},
-		{"This machine:", []*cobra.Command{a.demoCommand(), a.sandboxCommand(), a.completionCommand(), a.versionCommand(), a.workCommand()}},
+		{"This machine:", []*cobra.Command{a.demoCommand(), a.sandboxCommand(), a.completionCommand(), a.versionCommand(), a.workCommand(), a.actionsCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
 		for _, c := range g.commands {

@@ -62,11 +62,16 @@ func (p *progress) heartbeat(hb ops.Heartbeat) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
+	p.count(hb, time.Now())
+	p.draw()
+}
+
+// count takes a heartbeat into account.
+func (p *progress) count(hb ops.Heartbeat, now time.Time) {
 	if p.first == nil || p.first.Attempt != hb.Attempt || p.first.Phase != hb.Phase || p.first.Progress.Total != hb.Progress.Total {
-		p.first, p.since = &hb, time.Now()
+		p.first, p.since = &hb, now
 	}
 	p.beat = &hb
-	p.draw()
 }
 
 // draw writes the bar at the end of the last line. A run that counts nothing yet
@@ -91,8 +96,10 @@ func (p *progress) draw() {
 
 // rate is in units a second since the first heartbeat that counted, so that what
 // came before, such as planning, does not slow it down; 0 while it cannot be told.
-func (p *progress) rate() float64 {
-	done, took := p.beat.Progress.Done-p.first.Progress.Done, time.Since(p.since)
+func (p *progress) rate() float64 { return p.rateAt(time.Now()) }
+
+func (p *progress) rateAt(now time.Time) float64 {
+	done, took := p.beat.Progress.Done-p.first.Progress.Done, now.Sub(p.since)
 	if done <= 0 || took < time.Second {
 		return 0
 	}

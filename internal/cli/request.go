@@ -55,6 +55,11 @@ func (a *app) ask(ctx context.Context, cmd *cobra.Command, f *askFlags, args []s
 	if err != nil {
 		return nil, err
 	}
+	return a.asked(task, raw, f)
+}
+
+// asked is ask for a task and its inputs as they were given.
+func (a *app) asked(task *ops.Task, raw map[string]string, f *askFlags) (*asking, error) {
 	values, err := task.Parse(raw)
 	if err != nil {
 		return nil, err

@@ -102,7 +102,7 @@ func (a *app) runCommandLine(asked *asking) string {
 	} else if asked.choice.Environment.RequireReason && asked.task.Class != ops.Reads {
 		line += " --reason WHY"
 	}
-	return line + a.flagsStart()
+	return line + strings.TrimSuffix(a.flagsStart(), " -e "+ops.ShellQuote(a.environment)) // it is in the line
 }
 
 // runFlags are the flags of run, and those it shares with resume.
@@ -125,9 +125,17 @@ func (a *app) registerShared(f *runFlags, cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.until, "until", 0, "leave after this `TIME`, such as 330m, with exit code 4, while it goes on")
 }
 
+// asks is who asks for attempts, as declared.
+func (a *app) asks() string {
+	if a.by != "" {
+		return a.by
+	}
+	return a.p.requester()
+}
+
 // answers turns the flags into what the start document says.
 func (a *app) answers(f *runFlags) (launcher.Answers, error) {
-	ans := launcher.Answers{By: oneLine(a.whyHere(a.p.requester())), Confirm: f.confirm}
+	ans := launcher.Answers{By: oneLine(a.whyHere(a.asks())), Confirm: f.confirm}
 	if err := checkUntil(f.until); err != nil {
 		return ans, err
 	}

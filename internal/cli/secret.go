@@ -37,7 +37,7 @@ func (a *app) secretCommand() *cobra.Command {
 				return err
 			}
 			a.settled(choice.Environment.Name)
-			return a.putSecret(cmd.Context(), choice, args[0], unchecked)
+			return a.putSecret(cmd.Context(), choice, args[0], "", unchecked)
 		},
 	}
 	put.Flags().BoolVar(&unchecked, "unchecked", false, "store it although nothing here can tell whether it works")
@@ -63,12 +63,14 @@ func (a *app) completeSecret(_ *cobra.Command, args []string, _ string) ([]strin
 	return deploy.SecretNames(choice.Environment), cobra.ShellCompDirectiveNoFileComp
 }
 
-func (a *app) putSecret(ctx context.Context, choice *environments.Choice, name string, unchecked bool) error {
+// putSecret puts what standard input holds. role is the variable that names the role
+// for a workflow's job, "" where none may.
+func (a *app) putSecret(ctx context.Context, choice *environments.Choice, name, role string, unchecked bool) error {
 	env := choice.Environment
 	if err := knownSecret(env, name); err != nil {
 		return err
 	}
-	d, err := a.deployer(ctx, env, "")
+	d, err := a.deployer(ctx, env, role)
 	if err != nil {
 		return err
 	}

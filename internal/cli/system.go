@@ -54,6 +54,7 @@ const (
 	varConfig      = "SYNOPS_CONFIG"
 	varInputs      = "SYNOPS_INPUTS"
 	varTokenSource = "SYNOPS_TOKEN_SOURCE"
+	varCall        = "SYNOPS_CALL"
 )
 
 // handedOn lists the variables that a worker process gets from its launcher:

@@ -240,6 +240,12 @@ func (a *app) claimKey() string {
 		_, _ = rand.Read(b) // never fails; see crypto/rand
 		return hex.EncodeToString(b)
 	}
-	parts := []string{a.p.Getenv("GITHUB_REPOSITORY_ID"), run, a.p.Getenv("GITHUB_JOB"), a.p.Getenv("SYNOPS_CALL")}
+	return a.jobKey(a.p.Getenv("GITHUB_JOB"))
+}
+
+// jobKey names the asking of a job of this workflow run, for ever: a run that is
+// started again has the same.
+func (a *app) jobKey(job string) string {
+	parts := []string{a.p.Getenv("GITHUB_REPOSITORY_ID"), a.p.Getenv("GITHUB_RUN_ID"), job, a.p.Getenv(varCall)}
 	return ops.DigestOf(fmt.Appendf(nil, "%q", parts)).Hex()[:32]
 }

@@ -19,12 +19,14 @@ var ErrStillRunning = errors.New("the run goes on")
 
 // Follow says how to follow a run. The zero Follow waits for the result in silence.
 type Follow struct {
-	Log      io.Writer                // gets the worker's lines; nil: dropped
-	Progress func(hb ops.Heartbeat)   // called for each new heartbeat; may be nil
-	Engine   func(state ops.Liveness) // called when an attempt's state changes; may be nil
-	Until    time.Time                // leave with ErrStillRunning then; zero: never
-	From     int                      // first attempt to print; 0: the first
-	Attempt  func(n int, lost bool)   // called before an attempt's first line; may be nil
+	Log      io.Writer                  // gets the worker's lines; nil: dropped
+	Progress func(hb ops.Heartbeat)     // called for each new heartbeat; may be nil
+	Engine   func(state ops.Liveness)   // called when an attempt's state changes; may be nil
+	Until    time.Time                  // leave with ErrStillRunning then; zero: never
+	From     int                        // first attempt to print; 0: the first
+	Cursor   string                     // place in the log of attempt From to print from; "": its beginning
+	Left     func(n int, cursor string) // told, at the end, the place that was printed up to; may be nil
+	Attempt  func(n int, lost bool)     // called before an attempt's first line; may be nil
 }
 
 // How long between questions to the engine and between heartbeats, at least; and in
@@ -59,11 +61,15 @@ type follower struct {
 // there is one. It changes nothing: any number may follow, and one that dies is
 // replaced by another.
 func (l *Launcher) Follow(ctx context.Context, ref ops.RunRef, f Follow) (*ops.Result, error) {
-	return l.follower(ref, f).follow(ctx)
+	fw := l.follower(ref, f)
+	if f.Left != nil {
+		defer func() { f.Left(fw.n, fw.cursor) }()
+	}
+	return fw.follow(ctx)
 }
 
 func (l *Launcher) follower(ref ops.RunRef, f Follow) *follower {
-	return &follower{l: l, ref: ref, f: f, n: max(f.From, 1)}
+	return &follower{l: l, ref: ref, f: f, n: max(f.From, 1), cursor: f.Cursor}
 }
 
 // follow goes on from where it left.

@@ -40,8 +40,9 @@ type Launcher struct {
 	Engine    ops.Engine
 	// Bundle is what starts are pinned to, and with them all later attempts of their
 	// runs; "" where nothing is pinned.
-	Bundle string
-	Hold   *Hold // before a run's start and a resume's; nil: starts are not held back
+	Bundle    string
+	Hold      *Hold // before a run's start and a resume's; nil: starts are not held back
+	Scheduled bool  // runs are named as those that a schedule started
 }
 
 // Answers is what the person who starts an attempt decided.
@@ -73,7 +74,11 @@ func (l *Launcher) Launch(ctx context.Context, key string, req *ops.Request, ans
 	if err != nil {
 		return ref, false, fmt.Errorf("writing the request: %w", err)
 	}
-	mine := ops.Claim{Run: ops.NewRunID(req.Task, time.Now(), Tail()), Lane: req.Lane, Request: digest}
+	name := ops.NewRunID
+	if l.Scheduled {
+		name = ops.NewScheduledRunID
+	}
+	mine := ops.Claim{Run: name(req.Task, time.Now(), Tail()), Lane: req.Lane, Request: digest}
 	claim, created, err := l.Documents.Claim(ctx, key, mine)
 	if err != nil {
 		return ref, false, fmt.Errorf("claiming the run: %w", err)

@@ -63,6 +63,7 @@ func TestHostile(t *testing.T) {
 			return report.Error(w, &ops.InputErrors{Task: hostile, Errors: []ops.InputError{{Input: hostile, Reason: hostile, Hint: hostile}}}, st)
 		},
 		"markdown": func(w io.Writer, _ report.Style) error { return report.Markdown(w, hostileResult()) },
+		"job":      func(w io.Writer, _ report.Style) error { return hostileJob(w) },
 		"json":     func(w io.Writer, _ report.Style) error { return report.JSON(w, hostileResult()) },
 		"progress": func(w io.Writer, st report.Style) error {
 			_, err := io.WriteString(w, report.ProgressLine(status.Heartbeat.Progress, 1, 500))
@@ -98,7 +99,13 @@ func TestMarkdown_Inert(t *testing.T) {
 	if err := report.Markdown(&out, hostileResult()); err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(out.String()) {
+	inert(t, out.String())
+}
+
+// inert asks that nothing in Markdown that was made of hostile text is markup of it.
+func inert(t *testing.T, markdown string) {
+	t.Helper()
+	for line := range strings.Lines(markdown) {
 		// Code spans are inert; what is left must hold none of the characters that
 		// markup is made of but our own.
 		for _, fence := range []string{"```", "``", "`"} {
@@ -310,5 +317,31 @@ func TestLocalTime(t *testing.T) {
 		if !strings.Contains(out.String(), "started    "+want) {
 			t.Errorf("in zone %v it does not hold %q:\n%s", zone, want, out.String())
 		}
+	}
+}
+
+// hostileJob is a summary in which everything is hostile, and links that must not be.
+func hostileJob(w io.Writer) error {
+	plan := &ops.Plan{Task: hostile, Environment: "prod", Host: hostile, Instance: hostile, Inputs: map[string]string{hostile: hostile}, Challenge: hostile, Notes: []string{hostile}, EffectsTotal: 5,
+		Effects: []ops.Effect{{Target: ops.Target{ID: hostile, Label: hostile}, Summary: hostile, BeforeAbsent: hostile}, {Target: ops.Target{Label: hostile}, Nothing: true}}}
+	brief := report.Brief{Environment: "prod", Title: hostile, Text: "    " + hostile, Facts: []report.Fact{{Label: hostile, Text: hostile}, {Label: "code", Text: "`" + hostile + "``", Code: true}},
+		Commands: []report.Fact{{Label: hostile, Text: hostile}}, Links: []report.Link{{Label: hostile, URL: hostile}, {Label: "bad", URL: "https://a.example/x)[y](z"}}}
+	return report.JobPlan(w, report.PlanView{Plan: plan, Command: hostile}, brief)
+}
+
+// TestJob_Inert asks that nothing in a job's summary can begin markup, and that a
+// link is made only of an address that holds none.
+func TestJob_Inert(t *testing.T) {
+	var out bytes.Buffer
+	if err := hostileJob(&out); err != nil {
+		t.Fatal(err)
+	}
+	inert(t, out.String())
+	out.Reset()
+	if err := report.Job(&out, report.Brief{Environment: "dev", Title: "t", Links: []report.Link{{Label: "Build", URL: "https://a.example/x%3Ay?z=1#$252F"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "- [Build](https://a.example/x%3Ay?z=1#$252F)\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("%q does not hold %q", out.String(), want)
 	}
 }

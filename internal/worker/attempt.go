@@ -177,6 +177,9 @@ func (a *attempt) run(ctx context.Context) error {
 	if a.order, err = a.w.order(ctx, a.req); err != nil {
 		return err
 	}
+	if err := a.scheduled(); err != nil {
+		return err
+	}
 	if err := a.marked(ctx); err != nil {
 		return err
 	}

@@ -1,0 +1,266 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/worker"
+)
+
+// form reads what the form, or the task's own schedule, asks for.
+func (j *job) form() (ops.Form, *asking, error) {
+	j.mayChange()
+	task, err := j.task()
+	if err != nil {
+		return ops.Form{}, nil, err
+	}
+	f, err := j.filledIn(task)
+	if err != nil {
+		return f, nil, err
+	}
+	asked, err := j.asked(task, f.Inputs, &askFlags{reason: f.Reason})
+	return f, asked, err
+}
+
+func (j *job) scheduled() bool { return j.p.Getenv(varStepSchedule) == "true" }
+
+// filledIn is the form as a person filled it in. A schedule's is in the catalog,
+// whoever changes the workflow that starts it.
+func (j *job) filledIn(task *ops.Task) (ops.Form, error) {
+	if !j.scheduled() {
+		return task.ReadForm(j.p.Getenv(varStepForm))
+	}
+	s := task.Schedule
+	if s == nil {
+		return ops.Form{}, ops.Refuse("schedule", "Run it by its form.", "%s declares no schedule.", task.Name)
+	}
+	return ops.Form{Inputs: s.Inputs, Mode: ops.ModePerform, Confirm: s.Confirm, Reason: s.Reason, Watch: ops.WatchAll}, nil
+}
+
+// plan is the step that plans, with a role that can start nothing else. Its outputs
+// are digest, plan-run, and go, which is true where the plan is to be performed.
+func (j *job) plan(ctx context.Context) error {
+	f, asked, err := j.form()
+	if err != nil {
+		return err
+	}
+	if asked.task.Class == ops.Reads {
+		j.say("%s only reads, so there is no plan to look at first.", asked.task.Name)
+		return j.output("go", "true")
+	}
+	var bound ops.Digest
+	if f.Plan != "" {
+		if bound, err = ops.ParseDigest(f.Plan); err != nil {
+			return err
+		}
+	}
+	if err := j.mayPerform(ctx, f, asked); err != nil {
+		return err
+	}
+	// A plan is of no effect: a job that is run again plans again.
+	p, err := j.askPlan(ctx, j.jobKey("plan/"+j.p.Getenv("GITHUB_RUN_ATTEMPT")), asked, bound)
+	if err != nil {
+		return err
+	}
+	_ = j.console.Group("Planning: " + string(p.ref.Run))
+	tick := j.relay(p.ref)
+	plan, _, err := p.made(ctx, tick.follow())
+	tick.close()
+	_ = j.console.EndGroup()
+	if err != nil {
+		j.summarizePlan(asked, p, plan, err)
+		return err
+	}
+	if err := j.printPlan(plan, asked); err != nil {
+		return err
+	}
+	if err = j.confirmed(f, plan); bound != "" && bound != plan.Digest { // attached to a planning that was bound to nothing
+		err = &ops.Refusal{Guard: "plan", Code: ops.Conflict, Reason: fmt.Sprintf("the plan now is %s, not %s as the form says.", plan.Digest, bound), Remedy: "Look at the plan again and approve the new one."}
+	}
+	j.summarizePlan(asked, p, plan, err)
+	if err != nil {
+		return err
+	}
+	goOn := fmt.Sprint(f.Mode == ops.ModePerform)
+	return j.output("digest", string(plan.Digest), "plan-run", string(p.ref.Run), "go", goOn)
+}
+
+// mayPerform asks, before the plan is made, what the start would be refused for: a
+// reviewer is not to be asked about what cannot be.
+func (j *job) mayPerform(ctx context.Context, f ops.Form, asked *asking) error {
+	if f.Mode != ops.ModePerform {
+		return nil
+	}
+	var clients []*adminapi.Client
+	return j.worker(asked.choice, nil, &clients).Check(ctx, asked.request)
+}
+
+// confirmed refuses a form whose answer is not the plan's, before a reviewer is
+// asked. The worker asks for real.
+func (j *job) confirmed(f ops.Form, plan *ops.Plan) error {
+	if f.Mode != ops.ModePerform || plan.Challenge == "" || f.Confirm == plan.Challenge {
+		return nil
+	}
+	reason := "the form gives no answer in confirm, and its plan asks for one."
+	if f.Confirm != "" {
+		reason = "the answer in confirm is not the one that its plan asks for."
+	}
+	return &ops.Refusal{Guard: worker.GuardChallenge, Reason: string(plan.Task) + ": " + reason,
+		Remedy: "Look at the plan in this job's summary. If it is what you mean, fill in the form again with exactly the answer it asks for."}
+}
+
+// brief is what a summary says of a request, whatever became of it.
+func (j *job) brief(title string, asked *asking) report.Brief {
+	req := asked.request
+	b := report.Brief{Environment: req.Environment, Title: fmt.Sprintf("%s in %s: %s", req.Task, req.Environment, title), Facts: []report.Fact{
+		{Label: "Asked for by", Text: req.Requester + ", as GitHub declares"}, {Label: "Reason", Text: req.Reason},
+		{Label: "Host", Text: req.Host, Code: true},
+	}}
+	inputs := asked.values.Masked()
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		b.Facts = append(b.Facts, report.Fact{Label: name, Text: inputs[name], Code: true})
+	}
+	return b
+}
+
+func (j *job) summarizePlan(asked *asking, p *planning, plan *ops.Plan, err error) {
+	title := "the plan"
+	if err != nil {
+		title = "refused"
+		if ops.Refused(err) == nil {
+			title = "not planned"
+		}
+	}
+	b := j.brief(title, asked)
+	if plan != nil {
+		b.Facts = b.Facts[:3] // the plan shows its inputs
+	}
+	b.Facts = append(b.Facts, report.Fact{Label: "Planned by run", Text: string(p.ref.Run), Code: true})
+	if err != nil {
+		b.Text = j.clean(err.Error()) + " Nothing was changed."
+	} else {
+		b.Text = "Nothing was changed: this only planned. To perform exactly this, fill in the form with mode perform and this plan's digest."
+	}
+	j.summarize(func(page *bytes.Buffer) error {
+		if plan == nil {
+			return report.Job(page, b)
+		}
+		return report.JobPlan(page, report.PlanView{Plan: plan, Command: j.runCommandLine(asked)}, b)
+	})
+}
+
+// start is the step that starts a run, with the role that a reviewer stands before.
+// It does not wait for its end. Outputs: run, and watch as the form says.
+func (j *job) start(ctx context.Context) error {
+	f, asked, err := j.form()
+	if err != nil {
+		return err
+	}
+	if f.Mode != ops.ModePerform {
+		return ops.Refuse("mode", "Choose perform in the form.", "the form asks for a plan only.")
+	}
+	if _, err := j.engineOf(asked.choice.Environment); err != nil {
+		return err
+	}
+	if err := j.mayPerform(ctx, f, asked); err != nil {
+		return err
+	}
+	st, err := j.open(ctx)
+	if err != nil {
+		return err
+	}
+	answers := j.answersOf(f.Confirm, "")
+	if err := j.bind(ctx, st, asked, &answers); err != nil {
+		return err
+	}
+	l, err := j.starter(ctx, st, asked.choice, asked.request, "")
+	if err != nil {
+		return err
+	}
+	l.Hold, l.Scheduled = j.hold(asked.request.Environment, asked.task, false), j.scheduled()
+	waiting, stop := context.WithTimeout(ctx, j.followFor())
+	defer stop()
+	ref, attached, err := l.Launch(waiting, j.jobKey(startJob), asked.request, answers)
+	if err != nil {
+		return j.notLaunched(ref, err)
+	}
+	j.header(asked.task, asked.request, ref, attached)
+	j.summarizeStart(ctx, l, asked, ref, &answers, attached)
+	return j.output("run", string(ref.Run), "watch", f.Watch)
+}
+
+// startJob names the asking that starts a run, in the keys of claims.
+const startJob = "start"
+
+// bind binds the start to the plan that was made before: nothing that destroys or
+// changes is started by a person without one.
+func (j *job) bind(ctx context.Context, st *store.Store, asked *asking, answers *launcher.Answers) error {
+	digest, run := j.p.Getenv(varStepPlan), j.p.Getenv(varStepPlanRun)
+	switch {
+	case asked.task.Class == ops.Reads, j.scheduled():
+		return nil
+	case digest == "":
+		return ops.Refuse("plan", "Start the workflow anew from its form.", "no plan was made for %s before this job.", asked.task.Name)
+	}
+	var err error
+	if answers.PlanDigest, err = ops.ParseDigest(digest); err != nil {
+		return err
+	}
+	id, err := ops.ParseRunID(run)
+	if err != nil {
+		return err
+	}
+	// Only to name what differs, should it: that it cannot be read stops nothing.
+	if plan, err := st.Plan(ctx, ops.RunRef{Lane: ops.LanePlan, Run: id}); err == nil && plan != nil && plan.Digest == answers.PlanDigest {
+		answers.Approved = plan
+	}
+	return nil
+}
+
+func (j *job) summarizeStart(ctx context.Context, l *launcher.Launcher, asked *asking, ref ops.RunRef, answers *launcher.Answers, attached bool) {
+	title, text := "started", ""
+	if attached {
+		title = "already started by this workflow run"
+		text = "Nothing was started: this workflow run has its run already, and a job that is run again only follows it. " + j.became(ctx, l, ref) +
+			" To try again, fill in the form anew (Run workflow); do not re-run this one."
+		j.say("%s", text)
+	}
+	b := j.brief(title, asked)
+	b.Text = text
+	b.Facts = append(b.Facts, report.Fact{Label: "Run", Text: string(ref.Run), Code: true}, report.Fact{Label: "Bound to plan", Text: string(answers.PlanDigest), Code: true})
+	b.Commands, b.Links = j.commands(ref, false), j.documents(ctx, ref)
+	j.summarize(func(page *bytes.Buffer) error { return report.Job(page, b) })
+}
+
+// became tells in a sentence how a run is.
+func (j *job) became(ctx context.Context, l *launcher.Launcher, ref ops.RunRef) string {
+	v, err := l.Look(ctx, ref)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("How run %s is cannot be told here: %v.", ref.Run, err)
+	case v.State() == ops.StateEnded:
+		return fmt.Sprintf("Run %s ended %s: %s", ref.Run, v.Result.Outcome, v.Result.Message)
+	case v.Lost():
+		return fmt.Sprintf("Run %s is lost: its worker is gone and left no result.", ref.Run)
+	}
+	return fmt.Sprintf("Run %s goes on.", ref.Run)
+}
+
+// commands are what a person could do about a run.
+func (j *job) commands(ref ops.RunRef, ended bool) []report.Fact {
+	flags := " -e " + ops.ShellQuote(j.environment)
+	all := []report.Fact{{Label: "Look", Text: "synops show " + string(ref.Run) + flags}}
+	if !ended {
+		all = append(all, report.Fact{Label: "Follow", Text: "synops follow " + string(ref.Run) + flags},
+			report.Fact{Label: "Cancel", Text: "synops cancel " + string(ref.Run) + flags + " (or the workflow Run: cancel)"})
+	}
+	return all
+}

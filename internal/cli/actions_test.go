@@ -1,0 +1,195 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+)
+
+// A steps is a workflow run whose steps are performed one by one.
+type steps struct {
+	*lane
+	vars    map[string]string
+	outputs map[string]string
+	summary string
+}
+
+// newSteps is workflow run 77 of dev's repository, in an account with lanes plan and
+// admin.
+func newSteps(t *testing.T) *steps {
+	l := newLane(t)
+	l.World.Lane("plan", l.rig.vars["SANDBOX"])
+	return &steps{lane: l, vars: map[string]string{"GITHUB_RUN_ID": "77", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_REPOSITORY": "Sage-Bionetworks/synapse-ops-dev",
+		"GITHUB_REPOSITORY_ID": "5678", "GITHUB_ACTOR": "grace", "GITHUB_SERVER_URL": "https://github.com", "CONTEXT": "dev", "SYNOPS_ENVIRONMENT": "dev"}}
+}
+
+// step performs one step as a session of role and reads what it left the runner.
+func (s *steps) step(role, name string, more ...string) answer {
+	s.T.Helper()
+	s.become(role)
+	dir := s.T.TempDir()
+	vars := map[string]string{"GITHUB_OUTPUT": filepath.Join(dir, "output"), "GITHUB_STEP_SUMMARY": filepath.Join(dir, "summary")}
+	for k, v := range s.vars {
+		vars[k] = v
+	}
+	for i := 0; i < len(more); i += 2 {
+		vars[more[i]] = more[i+1]
+	}
+	got := s.synops(vars, "actions", name)
+	s.outputs = map[string]string{}
+	output, _ := os.ReadFile(vars["GITHUB_OUTPUT"])
+	for line := range strings.Lines(string(output)) {
+		k, v, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		s.outputs[k] = v
+	}
+	summary, _ := os.ReadFile(vars["GITHUB_STEP_SUMMARY"])
+	s.summary = string(summary)
+	return got
+}
+
+func form(t *testing.T, pairs ...string) string {
+	t.Helper()
+	m := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func (s *steps) wantOutputs(pairs ...string) {
+	s.T.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		if s.outputs[pairs[i]] != pairs[i+1] {
+			s.T.Errorf("output %s is %q, want %q", pairs[i], s.outputs[pairs[i]], pairs[i+1])
+		}
+	}
+}
+
+func (s *steps) wantSummary(parts ...string) {
+	s.T.Helper()
+	for _, p := range parts {
+		if !strings.Contains(s.summary, p) {
+			s.T.Errorf("the summary does not say %q:\n%s", p, s.summary)
+		}
+	}
+}
+
+// TestActions_Run goes the whole way of run-task.yml: plan, start bound to it, follow
+// in two jobs, verdict; then every job run again.
+func TestActions_Run(t *testing.T) {
+	s := newSteps(t)
+	var mu sync.Mutex
+	var told []string
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var body struct{ Text string }
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		mu.Lock()
+		told = append(told, body.Text)
+		mu.Unlock()
+	}))
+	defer hook.Close()
+	task := []string{"SYNOPS_TASK", "remove-user", "SYNOPS_FORM", form(t, "users", "3350396", "mode", "perform", "confirm", "jdoe", "reason", "asked for", "watch", "all", "plan", "")}
+	wantAnswer(t, s.step("synops-observe", "plan", task...), 0, "::group::Planning")
+	digest, planRun := s.outputs["digest"], s.outputs["plan-run"]
+	s.wantOutputs("go", "true")
+	s.wantSummary("## remove-user in dev: the plan", "Confirm with**: `jdoe`", digest)
+	bound := append([]string{"SYNOPS_PLAN", digest, "SYNOPS_PLAN_RUN", planRun}, task...)
+	wantAnswer(t, s.step("synops-perform", "start", bound...), 0, "started")
+	run := s.outputs["run"]
+	s.wantOutputs("watch", "all")
+	s.wantSummary("remove-user in dev: started", run, "synops cancel "+run)
+
+	wantAnswer(t, s.step("synops-observe", "follow", "SYNOPS_RUN", run, "SYNOPS_FOLLOW_FOR", "1ms"), 0, "goes on; this job's time is over")
+	s.wantOutputs("ended", "false")
+	cursor := s.outputs["cursor"]
+	wantAnswer(t, s.step("synops-observe", "follow", "SYNOPS_RUN", run, "SYNOPS_CURSOR", cursor, "SYNOPS_FOLLOWED", "success"), 0, "ended: succeeded")
+	s.wantOutputs("ended", "true")
+	wantAnswer(t, s.step("synops-observe", "verdict", "SYNOPS_RUN", run, "SYNOPS_WEBHOOK", hook.URL), 0, "SUCCEEDED")
+	s.wantOutputs("state", "succeeded")
+	s.wantSummary("remove-user in dev: succeeded", "**Took**", "grace, as GitHub declares", "[Build](https://us-east-1.console", "| done | user/3350396")
+	if len(told) != 1 || !strings.Contains(told[0], "dev "+run) || !strings.Contains(told[0], "https://github.com/Sage-Bionetworks/synapse-ops-dev/actions/runs/77") {
+		t.Errorf("the webhook was told %q", told)
+	}
+	topic, _ := s.Dev.SNS.Topic(s.Resource("AlarmTopic"))
+	if len(topic.Messages) != 1 || !strings.Contains(topic.Messages[0].Body, run) {
+		t.Errorf("the topic was told %+v", topic.Messages)
+	}
+
+	// Run again, it attaches: nothing is planned to be done, nothing is started.
+	again := s.step("synops-perform", "start", append(bound, "GITHUB_RUN_ATTEMPT", "2")...)
+	wantAnswer(t, again, 0, "Nothing was started", "Run "+run+" ended succeeded", "fill in the form anew")
+	s.wantOutputs("run", run)
+	s.wantSummary("already started by this workflow run")
+	wantAnswer(t, s.step("synops-observe", "on-cancel", task...), 0, "ended already; nothing to cancel")
+}
+
+// TestActions_Refused: what a guard refuses is an annotation, an exit code and a
+// summary, and nothing is started.
+func TestActions_Refused(t *testing.T) {
+	s := newSteps(t)
+	ask := func(pairs ...string) []string {
+		return []string{"SYNOPS_TASK", "remove-user", "SYNOPS_FORM", form(t, append([]string{"users", "3350396", "mode", "perform"}, pairs...)...)}
+	}
+	wantAnswer(t, s.step("synops-observe", "plan", ask()...), 3, "::error title=dev remove-user refused::", "gives no answer in confirm")
+	s.wantSummary("refused", "Confirm with**: `jdoe`")
+	s.wantOutputs("go", "")
+	wantAnswer(t, s.step("synops-observe", "plan", ask("confirm", "yes")...), 3, "is not the one")
+	wantAnswer(t, s.step("synops-observe", "plan", ask("plan", string(ops.DigestOf(nil)))...), 3, "guard plan")
+	wantAnswer(t, s.step("synops-observe", "plan", ask("mode", "plan")...), 0)
+	s.wantOutputs("go", "false")
+	wantAnswer(t, s.step("synops-observe", "plan", ask("users", "x")...), 2, "::error title=dev remove-user invalid::")
+	wantAnswer(t, s.step("synops-observe", "plan", ask("mode", "sudo")...), 2, "is not one of the choices")
+	// Without a plan, with the wrong role, from elsewhere.
+	wantAnswer(t, s.step("synops-perform", "start", ask("confirm", "jdoe")...), 3, "no plan was made")
+	wantAnswer(t, s.step("synops-observe", "start", append(ask("confirm", "jdoe"), "SYNOPS_PLAN", string(ops.DigestOf(nil)), "SYNOPS_PLAN_RUN", "20261123T141502Z-remove-user-3f9c")...), 1, "AccessDenied")
+	wantAnswer(t, s.step("synops-observe", "plan", append(ask(), "CONTEXT", "prod")...), 3, "CONTEXT says")
+	wantAnswer(t, s.step("synops-observe", "plan", append(ask(), "GITHUB_REPOSITORY", "Sage-Bionetworks/synapse-ops-prod")...), 3, "environment-repository")
+	wantAnswer(t, s.step("synops-observe", "on-cancel", ask()...), 0, "started nothing")
+	wantAnswer(t, s.synops(nil, "runs", "-e", "dev"), 0, "No runs")
+}
+
+// TestActions_Moved: the run is bound to the plan that was looked at, and refused,
+// naming what differs, when the target is not as it was.
+func TestActions_Moved(t *testing.T) {
+	s := newSteps(t)
+	task := []string{"SYNOPS_TASK", "verify-oauth-client", "SYNOPS_FORM", form(t, "client-ids", "100001", "mode", "perform")}
+	wantAnswer(t, s.step("synops-observe", "plan", task...), 0)
+	bound := append([]string{"SYNOPS_PLAN", s.outputs["digest"], "SYNOPS_PLAN_RUN", s.outputs["plan-run"]}, task...)
+	s.become("synops-perform")
+	wantAnswer(t, s.synops(nil, "run", "verify-oauth-client", "client-ids=100001", "-e", "dev"), 0)
+	wantAnswer(t, s.step("synops-perform", "start", bound...), 0)
+	run := s.outputs["run"]
+	wantAnswer(t, s.step("synops-observe", "verdict", "SYNOPS_RUN", run, "SYNOPS_FOLLOW_FOR", "10s"), 0)
+	wantAnswer(t, s.step("synops-observe", "follow", "SYNOPS_RUN", run), 0, "ended: refused")
+	wantAnswer(t, s.step("synops-observe", "verdict", "SYNOPS_RUN", run), 3, "not the approved", "verified")
+	s.wantSummary("verify-oauth-client in dev: refused")
+}
+
+// TestActions_Personal: what is personal in a form is masked before a step prints it,
+// and is in no output, summary or log.
+func TestActions_Personal(t *testing.T) {
+	s := newSteps(t)
+	const email = "jane.doe+canary@example.org"
+	event := filepath.Join(t.TempDir(), "event.json")
+	if err := os.WriteFile(event, []byte(`{"inputs":{"emails":"`+email+`, other@example.org"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := s.step("synops-observe", "mask", "SYNOPS_TASK", "unquarantine-email", "GITHUB_EVENT_PATH", event)
+	wantAnswer(t, got, 0, "::add-mask::"+email+"\n", "::add-mask::other@example.org\n", "3 personal values")
+	got = s.step("synops-observe", "plan", "SYNOPS_TASK", "unquarantine-email", "SYNOPS_FORM", form(t, "emails", email, "mode", "plan"))
+	wantAnswer(t, got, 0)
+	if all := got.stdout + got.stderr + s.summary; strings.Contains(all, "jane.doe") || !strings.Contains(all, "j***@example.org") {
+		t.Errorf("an address is told:\n%s", all)
+	}
+}
