@@ -61,13 +61,16 @@ func (a *app) actionsCommand() *cobra.Command {
 		{"doctor", "Say what of the account is not as runs need it", (*job).doctorStep},
 		{"secret-put", "Put one of the repository's secrets into the account", (*job).secretStep},
 	} {
-		cmd.AddCommand(&cobra.Command{Use: s.name, Short: s.short, Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		cmd.AddCommand(&cobra.Command{Use: s.name, Short: s.short, Args: noArgs, Long: s.short + ".\n\n" + stepHelp, RunE: func(cmd *cobra.Command, _ []string) error {
 			j := a.inJob()
 			return j.tell(s.do(j, cmd.Context()))
 		}})
 	}
 	return cmd
 }
+
+// stepHelp says of every step what a person who finds it must know.
+const stepHelp = "It is a step of core's workflows and reads what it is about from variables (synops help variables),\nnever from its command line."
 
 // A job is this process as a step of a workflow's job.
 type job struct {

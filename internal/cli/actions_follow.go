@@ -45,7 +45,6 @@ type relay struct {
 	printed int
 	left    int // lines that were not printed
 	told    time.Time
-	state   ops.Liveness
 }
 
 func (j *job) relay(ref ops.RunRef) *relay {

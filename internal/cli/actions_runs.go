@@ -191,7 +191,7 @@ func (j *job) startedBefore(v *launcher.View) bool {
 	return j.p.Getenv("GITHUB_RUN_ID") != "" && slices.ContainsFunc(v.Starts, func(s ops.Start) bool { return s.By == who })
 }
 
-// onCancel is the step of a workflow run that was cancelled: on a fresh runner, it
+// onCancel is the step of a workflow run that was canceled: on a fresh runner, it
 // finds what this workflow run started and cancels that. A follower that was ended
 // did nothing of the kind: why it was, it cannot tell.
 func (j *job) onCancel(ctx context.Context) error {
@@ -205,7 +205,7 @@ func (j *job) onCancel(ctx context.Context) error {
 		return nil
 	}
 	l := j.launcher(st, nil, nil)
-	asked, err := l.Cancel(ctx, ref, j.who(), "its workflow run was cancelled in GitHub")
+	asked, err := l.Cancel(ctx, ref, j.who(), "its workflow run was canceled in GitHub")
 	switch {
 	case ops.CodeOf(err) == ops.NotFound:
 		j.say("%s  %s was claimed and never started, so there is nothing to cancel.", mark, ref.Run)

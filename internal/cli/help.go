@@ -60,6 +60,18 @@ In a GitHub workflow:
   GITHUB_RUN_ID, GITHUB_REPOSITORY_ID, GITHUB_JOB, SYNOPS_CALL
                       name the asking job: asking again attaches to the run it started
 
+In a step of core's workflows (synops actions, which people do not type):
+  SYNOPS_ENVIRONMENT, SYNOPS_TASK, SYNOPS_FORM, SYNOPS_SCHEDULE
+                      what the dashboard asks for; the form is one JSON object
+  SYNOPS_PLAN, SYNOPS_PLAN_RUN, SYNOPS_RUN, SYNOPS_CURSOR, SYNOPS_FOLLOWED
+                      what the job before left for this one
+  SYNOPS_FOLLOW_FOR   how long a job follows, if less than 330m
+  SYNOPS_WEBHOOK, SYNOPS_SECRET, GH_PAT
+                      a secret address to tell; the secret that is put
+  SYNOPS_BINARIES     the folder with the release's programs
+  GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, GITHUB_EVENT_PATH, GITHUB_SERVER_URL
+                      the runner's own
+
 In a build, set by CodeBuild and the lane's template:
   CODEBUILD_BUILD_ID, CODEBUILD_LOG_PATH, CODEBUILD_SRC_DIR, CODEBUILD_START_TIME
                       which build this is, where it prints, the bundle's folder, and when it began

@@ -44,7 +44,8 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	want := []string{
-		"synops", "synops bootstrap", "synops cancel", "synops completion", "synops dashboards", "synops dashboards sync", "synops demo", "synops deploy", "synops doctor", "synops follow", "synops freeze", "synops leases", "synops new", "synops new task", "synops plan", "synops render",
+		"synops", "synops actions", "synops actions cancel", "synops actions deploy", "synops actions doctor", "synops actions follow", "synops actions mask", "synops actions on-cancel",
+		"synops actions plan", "synops actions resume", "synops actions secret-put", "synops actions settle", "synops actions start", "synops actions verdict", "synops bootstrap", "synops cancel", "synops completion", "synops dashboards", "synops dashboards sync", "synops demo", "synops deploy", "synops doctor", "synops follow", "synops freeze", "synops leases", "synops new", "synops new task", "synops plan", "synops render",
 		"synops resume", "synops run", "synops runs", "synops sandbox", "synops secret", "synops secret put", "synops settle", "synops show", "synops tasks",
 		"synops tasks show", "synops unfreeze", "synops verify", "synops version", "synops work",
 	}
