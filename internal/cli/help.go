@@ -31,6 +31,8 @@ func variablesTopic() *cobra.Command {
                       "@" means nothing in it
   SYNOPS_CONFIG       an environments file, like --config
   SYNOPS_STORE        where documents are kept, like --store
+  SYNOPS_BUNDLE_BUCKET
+                      where bundles are; with SYNOPS_STORE a launch need not ask for either
   XDG_STATE_HOME      where documents are kept, under synops/ (default ~/.local/state)
   XDG_CACHE_HOME      where plans are kept to tell differences, under synops/ (default ~/.cache)
   HOME                where both are when neither is set
@@ -77,8 +79,8 @@ In a build, set by CodeBuild and the lane's template:
                       which build this is, where it prints, the bundle's folder, and when it began
   SYNOPS_LANE, SYNOPS_BUILD_MINUTES, SYNOPS_REQUEST
                       the lane, its builds' time limit, and the request that was started
-  SYNOPS_BUNDLE_VERSION, SYNOPS_BUNDLE_BUCKET
-                      the bundle that it runs, and where the lowest allowed release stands
+  SYNOPS_BUNDLE_VERSION
+                      the bundle that it runs; where it is also says the lowest allowed release
 
 Handed on to a worker, nothing else is: PATH, HOME, USER, LOGNAME, TMPDIR, LANG, LC_ALL, TZ,
 XDG_STATE_HOME, XDG_CACHE_HOME, SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, https_proxy, NO_PROXY,

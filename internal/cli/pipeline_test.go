@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator/emulatortest"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
@@ -111,25 +109,6 @@ func TestPipeline_Run(t *testing.T) {
 	}
 	again := l.synops(nil, "runs", "-e", "dev", "--format", "json")
 	wantAnswer(t, again, 0, "decertify-user", "succeeded")
-}
-
-// TestPipeline_LaunchAsksLittle: before the start is answered a launch makes six
-// calls at most, and changes nothing of the infrastructure.
-func TestPipeline_LaunchAsksLittle(t *testing.T) {
-	l := newLane(t)
-	before := len(l.Cloud.Asked())
-	bucket := "s3://" + l.Resource("StoreBucket")
-	got := l.synops(nil, "run", "decertify-user", "users=3350396", "-e", "dev", "--store", bucket, "--detach")
-	wantAnswer(t, got, 0, "It goes on")
-	asked := l.asked("synops-perform", before)
-	want := []string{"sts:GetCallerIdentity", "cloudformation:DescribeStacks", "s3:GetObject", "s3:PutObject", "s3:PutObject", "s3:ListBucket", "s3:PutObject", "codepipeline:StartPipelineExecution", "s3:PutObject"}
-	// Who we are takes no permission, so it may not be asked about.
-	asked = slices.DeleteFunc(asked, func(a string) bool { return strings.HasPrefix(a, "sts:") })
-	if diff := cmp.Diff(want[1:], asked); diff != "" {
-		t.Errorf("a launch asked for (-want +got):\n%s", diff)
-	}
-	run := runOf(t, got)
-	wantAnswer(t, l.synops(nil, "follow", run, "-e", "dev"), 0, "SUCCEEDED")
 }
 
 // TestPipeline_Plan: where the service answers in its subnet alone, a plan is made

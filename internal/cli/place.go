@@ -100,19 +100,28 @@ func (a *app) open(ctx context.Context) (*store.Store, error) {
 	return store.Open(ctx, place)
 }
 
-// buckets are those of the environment's account. It is a Refusal to be signed in
+// inAccount signs in to the environment's account. It is a Refusal to be signed in
 // to another one.
-func (a *app) buckets(ctx context.Context, env *ops.Environment) (*deploy.Buckets, error) {
+func (a *app) inAccount(ctx context.Context, env *ops.Environment) (*signIn, error) {
 	s, err := a.signIn(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	if s.account != env.Account {
+		return nil, ops.Refuse("environment-account", "Sign in to "+string(env.Name)+"'s account, or name the environment that is meant.",
+			"this is account %s and %s is account %s.", ops.Quote(s.account), env.Name, env.Account)
+	}
+	return s, nil
+}
+
+// buckets are those of the environment's account, as its bootstrap tells.
+func (a *app) buckets(ctx context.Context, env *ops.Environment) (*deploy.Buckets, error) {
+	s, err := a.inAccount(ctx, env)
 	if err != nil {
 		return nil, err
 	}
 	if s.buckets != nil {
 		return s.buckets, nil
-	}
-	if s.account != env.Account {
-		return nil, ops.Refuse("environment-account", "Sign in to "+string(env.Name)+"'s account, or name the environment that is meant.",
-			"this is account %s and %s is account %s.", ops.Quote(s.account), env.Name, env.Account)
 	}
 	b, err := deploy.FindBuckets(ctx, deploy.Connect(s.config).Stacks)
 	if err != nil {
@@ -120,6 +129,20 @@ func (a *app) buckets(ctx context.Context, env *ops.Environment) (*deploy.Bucket
 	}
 	s.buckets = &b
 	return s.buckets, nil
+}
+
+// bundleBucket is where the environment's bundles are: as SYNOPS_BUNDLE_BUCKET says,
+// which spares a launch the question, or as the bootstrap tells.
+func (a *app) bundleBucket(ctx context.Context, env *ops.Environment) (string, error) {
+	if bucket := a.p.Getenv(varBundles); bucket != "" {
+		_, err := a.inAccount(ctx, env)
+		return bucket, err
+	}
+	b, err := a.buckets(ctx, env)
+	if err != nil {
+		return "", err
+	}
+	return b.Bundle, nil
 }
 
 // openBucket opens a store in S3, in the environment's account where one is named.

@@ -41,7 +41,7 @@ func (a *app) allowed(ctx context.Context, env *ops.Environment, synops string) 
 }
 
 func (a *app) currentBundle(ctx context.Context, env *ops.Environment) (*deploy.Current, error) {
-	b, err := a.buckets(ctx, env)
+	bucket, err := a.bundleBucket(ctx, env)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (a *app) currentBundle(ctx context.Context, env *ops.Environment) (*deploy.
 	if err != nil {
 		return nil, err
 	}
-	current, err := deploy.ReadCurrent(ctx, deploy.Connect(s.config).Objects, b.Bundle)
+	current, err := deploy.ReadCurrent(ctx, deploy.Connect(s.config).Objects, bucket)
 	if own, ok := errors.AsType[*ops.Error](err); ok && own.Code == ops.Denied {
 		// S3 says so too of what is not there, to whoever may not list.
 		own.Hint = fmt.Sprintf("No bundle was deployed yet (synops deploy -e %s), or this role may not read it (synops doctor -e %s tells).", env.Name, env.Name)

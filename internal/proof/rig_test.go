@@ -25,7 +25,7 @@ import (
 // A rig is a sandbox behind a gate, a store, and the environment in which synops
 // processes are started against both.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	synapse *sandbox.Synapse
 	gate    *gate
 	store   *store.Store
@@ -33,18 +33,19 @@ type rig struct {
 	home    string
 	token   string
 	host    string
+	environ []string // for every synops process, beside what it always gets
 }
 
 const wait = 30 * time.Second
 
-func newRig(t *testing.T, c sandbox.Config) *rig {
+func newRig(t testing.TB, c sandbox.Config) *rig {
 	t.Helper()
 	r := newRigIn(t, c, filepath.Join(t.TempDir(), "store"))
 	return r
 }
 
 // newRigIn is newRig with the store in a folder that is there, or may be made.
-func newRigIn(t *testing.T, c sandbox.Config, dir string) *rig {
+func newRigIn(t testing.TB, c sandbox.Config, dir string) *rig {
 	t.Helper()
 	c.NoThrottle, c.Clients, c.Users, c.Entities = true, 10_000, 10_000, 10_000
 	if c.Token == "" {
@@ -118,6 +119,7 @@ func (r *rig) command(args ...string) *exec.Cmd {
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
 		cmd.Env = append(cmd.Env, "GOCOVERDIR="+dir)
 	}
+	cmd.Env = append(cmd.Env, r.environ...)
 	cmd.Args = append(cmd.Args, "--store", r.store.URL())
 	return cmd
 }
