@@ -23,6 +23,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/rehearsal"
 )
 
 func main() {
@@ -39,12 +41,17 @@ func main() {
 // errUsage is for arguments that cannot be meant.
 var errUsage = errors.New("usage")
 
+// exitUntried: this machine lacks what is to be shown. It is no proof, and no failure.
+const exitUntried = 5
+
 func exitCode(err error) int {
 	switch {
 	case errors.Is(err, errUsage):
 		return 2
 	case errors.Is(err, context.Canceled):
 		return 130
+	case errors.Is(err, rehearsal.ErrNoSubnet):
+		return exitUntried
 	}
 	return 1
 }

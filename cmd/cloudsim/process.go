@@ -25,13 +25,15 @@ type process struct {
 type rehearsed struct {
 	name, about string
 	tell        func(context.Context, *rehearsal.Story) error
-	noThrottle  bool // the story is not about the service's pace
+	// stage says what the story needs of its stage; nil: nothing.
+	stage func(*rehearsal.Config) error
 }
 
 // rehearsals is every story there is.
 var rehearsals = []rehearsed{
 	{name: "account", about: "two empty accounts become what runs need, and the doctor looks at them", tell: rehearseAccount},
-	{name: "runs", about: "runs in dev's account: planned, refused, canceled, killed and resumed, handed over", tell: rehearseRuns, noThrottle: true},
+	{name: "runs", about: "runs in dev's account: planned, refused, canceled, killed and resumed, handed over", tell: rehearseRuns, stage: noThrottle},
+	{name: "subnet", about: "a service that answers in a network of its own alone, and a run in there", tell: rehearseSubnet, stage: hidden},
 }
 
 const usage = `usage: cloudsim serve [--dir D] [--listen ADDRESS] [--issuer ADDRESS] [--quick]
@@ -56,6 +58,8 @@ func (p process) run(ctx context.Context) error {
 		return p.serve(ctx, p.args[1:])
 	case "rehearse":
 		return p.rehearse(ctx, p.args[1:])
+	case "within": // in a subnet; for OpenSubnet alone
+		return rehearsal.Within(ctx, os.Stdin, p.out)
 	case "help", "-h", "--help":
 		_, err := fmt.Fprintln(p.out, help())
 		return err
@@ -102,7 +106,6 @@ func (p process) rehearse(ctx context.Context, args []string) error {
 		return p.misused(fmt.Errorf("there is no rehearsal %q", args[0]))
 	}
 	s := &simulation{story: true}
-	s.config.NoThrottle = rehearsals[i].noThrottle
 	f := flags(&s.dir)
 	keep := f.Bool("keep", false, "serve the accounts afterwards")
 	err := f.Parse(args[1:])
@@ -111,6 +114,11 @@ func (p process) rehearse(ctx context.Context, args []string) error {
 	}
 	if err != nil {
 		return p.misused(err)
+	}
+	if set := rehearsals[i].stage; set != nil {
+		if err := set(&s.config); err != nil {
+			return err
+		}
 	}
 	return p.simulate(ctx, s, func() error {
 		if err := s.tell(ctx, p.out, rehearsals[i].tell); err != nil || !*keep {

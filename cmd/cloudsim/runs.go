@@ -20,12 +20,24 @@ import (
 // adminProject is where builds of lane admin run.
 const adminProject = "synops-admin"
 
+// noThrottle: the story is not about the service's pace.
+func noThrottle(c *rehearsal.Config) error {
+	c.NoThrottle = true
+	return nil
+}
+
 // rehearseRuns is the story of a day's runs in dev's account: one task that was
 // looked at first, a long list, a dev task that is aimed at prod, and what goes wrong
 // with runs that are under way. What was done is asked of the service, not of synops.
 func rehearseRuns(ctx context.Context, t *rehearsal.Story) error {
 	t.Scene("Both accounts are stood up (cloudsim rehearse account shows how)")
-	if err := standUp(ctx, t.Stage); err != nil {
+	if err := quietly(t.Stage, func(t *rehearsal.Story) error {
+		if err := t.StandUp(ctx, t.Stage.Dev, "plan", "admin"); err != nil {
+			return err
+		}
+		_, err := t.Do(ctx, t.Stage.Administrator(t.Stage.Prod), 0, "bootstrap", "-e", "prod", "--yes")
+		return err
+	}); err != nil {
 		return err
 	}
 	r := &runs{Story: t, dev: t.Stage.Dev}
@@ -37,17 +49,11 @@ func rehearseRuns(ctx context.Context, t *rehearsal.Story) error {
 	return nil
 }
 
-// standUp makes of dev what runs need, and of prod what turns others away. What is
-// said of it is told only where it fails.
-func standUp(ctx context.Context, s *rehearsal.Stage) error {
+// quietly does what another story tells. It is told only where it fails.
+func quietly(s *rehearsal.Stage, do func(*rehearsal.Story) error) error {
 	var told strings.Builder
-	t := rehearsal.Tell(s, &told)
-	err := t.StandUp(ctx, s.Dev, "plan", "admin")
-	if err == nil {
-		_, err = t.Do(ctx, s.Administrator(s.Prod), 0, "bootstrap", "-e", "prod", "--yes")
-	}
-	if err != nil {
-		return fmt.Errorf("standing the accounts up: %w\n%s", err, told.String())
+	if err := do(rehearsal.Tell(s, &told)); err != nil {
+		return fmt.Errorf("standing up: %w\n%s", err, told.String())
 	}
 	return nil
 }

@@ -162,21 +162,27 @@ func (a *app) began(run ops.RunID) {
 
 // flagsAgain is what a command shown must carry to find the same run.
 func (a *app) flagsAgain() string {
-	switch {
-	case a.store != "":
-		return " --store " + ops.ShellQuote(a.store)
-	case a.bucket != nil && a.said() != "":
+	if a.store == "" && a.bucket != nil && a.said() != "" {
 		return " -e " + ops.ShellQuote(string(a.said())) // its account has the store
 	}
-	return ""
+	return a.storeFlag()
+}
+
+func (a *app) storeFlag() string {
+	if a.store == "" {
+		return ""
+	}
+	return " --store " + ops.ShellQuote(a.store)
 }
 
 // flagsStart is flagsAgain for a command that starts a worker.
-func (a *app) flagsStart() string {
+func (a *app) flagsStart() string { return a.configFlag() + a.flagsAgain() }
+
+func (a *app) configFlag() string {
 	if a.config == "" {
-		return a.flagsAgain()
+		return ""
 	}
-	return " --config " + ops.ShellQuote(a.config) + a.flagsAgain()
+	return " --config " + ops.ShellQuote(a.config)
 }
 
 // say prints a line for people, on standard error: standard output is for results.

@@ -102,7 +102,7 @@ func (a *app) runCommandLine(asked *asking) string {
 	} else if asked.choice.Environment.RequireReason && asked.task.Class != ops.Reads {
 		line += " --reason WHY"
 	}
-	return line + strings.TrimSuffix(a.flagsStart(), " -e "+ops.ShellQuote(a.environment)) // it is in the line
+	return line + a.configFlag() + a.storeFlag() // it has -e
 }
 
 // runFlags are the flags of run, and those it shares with resume.

@@ -15,12 +15,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
-	"go.uber.org/goleak"
 
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/rehearsal"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open sets a stage up whose synops is a shell script, so that nothing is built.
 func open(t *testing.T, script string) *rehearsal.Stage {

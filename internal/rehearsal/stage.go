@@ -42,7 +42,10 @@ type Config struct {
 	Listen, ListenIssuer string
 	Settings             *emulator.Settings // how the accounts behave; nil: as documented
 	NoThrottle           bool               // the Synapses answer however fast they are asked
-	Log                  *slog.Logger       // of the accounts; nil: none
+	// Hosts are base URLs, by environment, of Synapses that are served elsewhere. The
+	// stage's own is not served then.
+	Hosts map[string]string
+	Log   *slog.Logger // of the accounts; nil: none
 	// Getenv gives this process's variables, of which programs get what they need to
 	// run at all. Claims gives those of tokens asked for with the issuer's own
 	// RequestToken; nil: none.
@@ -80,6 +83,8 @@ type Environment struct {
 	Synapse       *sandbox.Synapse
 	Token         string // its administrator's
 	VPC           emulator.VPC
+
+	hidden bool // the Synapse may not answer here
 }
 
 // Open sets a stage up with empty accounts, and writes the environments file. The
@@ -118,6 +123,10 @@ func (s *Stage) open() error {
 	}
 	for _, env := range s.Environments() {
 		s.Cloud.Account(env.Account).EC2.PutVPC(env.VPC)
+		if env.Host = s.config.Hosts[env.Name]; env.Host != "" {
+			env.hidden = true
+			continue
+		}
 		if env.Host, err = s.serve("", env.Synapse); err != nil {
 			return err
 		}
@@ -153,7 +162,6 @@ func (s *Stage) Environments() []*Environment { return []*Environment{s.Dev, s.P
 // work aimed at the wrong one shows, and a network with two private subnets behind
 // NAT.
 func newEnvironment(name, account, repositoryID string, noThrottle bool) *Environment {
-	instance := map[string]string{"dev": "dev544", "prod": "544"}[name]
 	env := &Environment{
 		Name: name, Account: account, Repository: owner + "/synapse-ops-" + name, RepositoryID: repositoryID, Token: name + "-" + sandbox.AdminToken,
 		VPC: emulator.VPC{
@@ -162,8 +170,13 @@ func newEnvironment(name, account, repositoryID string, noThrottle bool) *Enviro
 			Endpoints: []string{"com.amazonaws." + Region + ".s3", "com.amazonaws." + Region + ".secretsmanager"},
 		},
 	}
-	env.Synapse = sandbox.New(sandbox.Config{Stack: name, Instance: instance, Token: env.Token, NoThrottle: noThrottle})
+	env.Synapse = sandbox.New(sandbox.Config{Stack: name, Instance: env.instance(), Token: env.Token, NoThrottle: noThrottle})
 	return env
+}
+
+// instance is what its Synapse says that it is.
+func (e *Environment) instance() string {
+	return map[string]string{"dev": "dev544", "prod": "544"}[e.Name]
 }
 
 // serve serves h until the stage is closed and returns its base URL.
