@@ -112,6 +112,17 @@ func (m *IAM) Role(name string) (Role, bool) {
 	return r.clone(), true
 }
 
+// Roles returns all roles, by name.
+func (m *IAM) Roles() []Role {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var out []Role
+	for _, name := range slices.Sorted(maps.Keys(m.roles)) {
+		out = append(out, m.roles[name].clone())
+	}
+	return out
+}
+
 func (r *Role) clone() Role {
 	c := *r
 	c.Inline, c.Attached, c.Tags = maps.Clone(r.Inline), slices.Clone(r.Attached), maps.Clone(r.Tags)
