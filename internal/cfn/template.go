@@ -176,8 +176,9 @@ func readResource(id string, v any) (*resource, error) {
 		return nil, invalid("%s: its type %s is not one of AWS.", what, ops.Quote(r.kind))
 	}
 	for _, p := range []string{r.deletion, r.replace} {
-		if p != "" && p != "Retain" && p != "Delete" {
-			return nil, invalid("%s: policy %s is neither Retain nor Delete.", what, ops.Quote(p))
+		// RetainExceptOnCreate is a policy for deletion alone.
+		if p != "" && p != "Retain" && p != "Delete" && (p != RetainExceptOnCreate || p == r.replace) {
+			return nil, invalid("%s: policy %s is not known: Retain and Delete are, and for deletion "+RetainExceptOnCreate+".", what, ops.Quote(p))
 		}
 	}
 	if p, ok := m["Properties"]; ok {
@@ -189,6 +190,11 @@ func readResource(id string, v any) (*resource, error) {
 	r.depends, err = names(what, m["DependsOn"])
 	return r, err
 }
+
+// RetainExceptOnCreate is Retain for whatever outlived the operation that made it:
+// where making a stack fails, what was made is not left to be in the next one's way.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
+const RetainExceptOnCreate = "RetainExceptOnCreate"
 
 // names returns one name or a list of them.
 func names(what string, v any) ([]string, error) {

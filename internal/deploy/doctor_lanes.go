@@ -97,6 +97,9 @@ func (x *doctor) project(ctx context.Context, l ops.Lane) {
 	}
 }
 
+// leastRetention is the least that lane.yaml takes, in days.
+const leastRetention = 90
+
 func (x *doctor) logs(ctx context.Context, l ops.Lane) {
 	about := "log " + LaneLogs(l)
 	out, err := x.c.Clients.Logs.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String(LaneLogs(l))})
@@ -108,11 +111,14 @@ func (x *doctor) logs(ctx context.Context, l ops.Lane) {
 		if aws.ToString(g.LogGroupName) != LaneLogs(l) {
 			continue
 		}
-		if g.RetentionInDays == nil {
+		switch days := aws.ToInt32(g.RetentionInDays); {
+		case g.RetentionInDays == nil:
 			x.fail(about, x.deployRemedy(l), "is kept for ever")
-			return
+		case days < leastRetention:
+			x.fail(about, x.deployRemedy(l), "keeps lines for %d days only, want %d at least", days, leastRetention)
+		default:
+			x.pass(about, "kept %d days", days)
 		}
-		x.pass(about, "kept %d days", *g.RetentionInDays)
 		return
 	}
 	x.fail(about, x.deployRemedy(l), "is not there")

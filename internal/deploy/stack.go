@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -124,7 +125,7 @@ func (d *Deployer) ready(ctx context.Context, s *types.Stack) (footing, error) {
 	case remnant:
 		why := d.whyFailed(ctx, name)
 		return at, &ops.Error{Code: ops.Conflict, Message: fmt.Sprintf("Stack %s was never created to its end (%s) and can only be deleted. %s", name, s.StackStatus, why),
-			Hint: "Put the cause right, then add --recreate: it deletes what is left of the stack first. Retained buckets, keys, secrets and logs stay; the new stack makes its own."}
+			Hint: "Put the cause right, then an administrator adds --recreate: it deletes what is left of the stack first."}
 	}
 	return at, nil
 }
@@ -142,7 +143,11 @@ func (d *Deployer) Recreate(ctx context.Context, name, role string) (bool, error
 		in.RoleARN = aws.String(role)
 	}
 	if _, err := d.c.Clients.Stacks.DeleteStack(ctx, in); err != nil {
-		return false, awsauth.Explain("deleting the remnant of stack "+name, err)
+		e := awsauth.Explain("deleting the remnant of stack "+name, err)
+		if own, ok := errors.AsType[*ops.Error](e); ok && own.Code == ops.Denied {
+			own.Hint = "No role of a workflow deletes a stack. An administrator of the account does it, by the same command."
+		}
+		return false, e
 	}
 	pause := d.pacing()
 	for {

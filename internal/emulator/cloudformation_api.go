@@ -5,6 +5,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
+
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/cfn"
 )
 
 func cloudFormationService() service {
@@ -171,7 +173,9 @@ func (ch change) xml() resourceChangeXML {
 		Replacement: ch.replacement,
 	}
 	switch {
-	case ch.action == "Remove" && ch.policy == "Retain", ch.action == "Remove":
+	case ch.action == "Remove" && ch.policy == cfn.RetainExceptOnCreate:
+		out.PolicyAction = "Retain"
+	case ch.action == "Remove":
 		out.PolicyAction = ch.policy
 	case ch.replacement == "True" && ch.policy == "Retain":
 		out.PolicyAction = "ReplaceAndRetain"

@@ -174,7 +174,7 @@ func (w *stackWork) create(t *resourceType, r cfn.Resource, properties map[strin
 	}
 	if err == nil {
 		res.physical = physical
-		w.undo = append(w.undo, func() error { return w.drop(res) })
+		w.undo = append(w.undo, func() error { return w.unmake(res) })
 		err = w.ask(t, reads, physical, nil, nil)
 	}
 	if err != nil {
@@ -317,9 +317,18 @@ func (w *stackWork) forget(id string) {
 	w.order = slices.DeleteFunc(w.order, func(o string) bool { return o == id })
 }
 
+// unmake takes back what this very operation made.
+func (w *stackWork) unmake(r *stackResource) error {
+	made := *r
+	if made.deletion == cfn.RetainExceptOnCreate {
+		made.deletion = "Delete"
+	}
+	return w.drop(&made)
+}
+
 // drop removes a resource unless it is to be retained.
 func (w *stackWork) drop(r *stackResource) error {
-	if r.deletion == "Retain" {
+	if r.deletion == "Retain" || r.deletion == cfn.RetainExceptOnCreate {
 		w.note(r, "DELETE_SKIPPED", "")
 		return nil
 	}

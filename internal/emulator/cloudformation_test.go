@@ -60,6 +60,35 @@ func describe(t *testing.T, c *cloudformation.Client, name string) cftypes.Stack
 	return out.Stacks[0]
 }
 
+// TestStack_RollBack_Retained: what is to be retained stays where making the stack
+// fails, unless its policy says that it was then never made.
+func TestStack_RollBack_Retained(t *testing.T) {
+	for policy, stays := range map[string]bool{"Retain": true, "RetainExceptOnCreate": false} {
+		t.Run(policy, func(t *testing.T) {
+			w := newQuickWorld(t)
+			c, a := stacksOf(w.admin(dev)), w.Account(dev)
+			// The rule is made after the log group, and cannot be.
+			s := smallStack("DeletionPolicy: Retain", "DeletionPolicy: "+policy, "    Type: AWS::Events::Rule\n", "    Type: AWS::Events::Rule\n    DependsOn: Logs\n", "Targets: [{Id: t, Arn: !Ref Topic}]", "Targets: [{Id: t, Arn: nothing}]")
+			if err := create(c, s); err == nil {
+				t.Fatal("a rule with no target was made")
+			}
+			until(t, "the rollback", func() bool { status, _ := a.Stacks.Stack("small"); return status == "ROLLBACK_COMPLETE" })
+			if _, there := a.Logs.Group("/small/logs"); there != stays {
+				t.Errorf("the log group is there: %t, want %t", there, stays)
+			}
+		})
+	}
+	t.Run("outlived", func(t *testing.T) {
+		w := newQuickWorld(t)
+		c, a := stacksOf(w.admin(dev)), w.Account(dev)
+		w.must(create(c, smallStack("DeletionPolicy: Retain", "DeletionPolicy: RetainExceptOnCreate")))
+		w.must(remove(c, "small"))
+		if _, there := a.Logs.Group("/small/logs"); !there {
+			t.Error("what outlived its making went with its stack")
+		}
+	})
+}
+
 // TestStack_Life: made, looked at, changed, removed, each with the SDK's waiters.
 func TestStack_Life(t *testing.T) {
 	w := newQuickWorld(t)

@@ -21,10 +21,24 @@ func secretsOf(env *Environment) []secretFile {
 	}
 }
 
-// StandUp makes an account what runs need: the bootstrap and the secrets by its
-// administrator, then bundle and lanes, all or those named, by a job that passed its
-// reviewers.
+// StandUp makes an account what runs need: Prepare, then bundle and lanes, all or
+// those named, by a job that passed its reviewers.
 func (t *Story) StandUp(ctx context.Context, env *Environment, lanes ...string) error {
+	if err := t.Prepare(ctx, env); err != nil {
+		return err
+	}
+	which := "every lane"
+	if len(lanes) > 0 {
+		which = "the lanes " + strings.Join(lanes, " and ")
+	}
+	t.Scene("%s: a reviewed job deploys the bundle and %s", env.Name, which)
+	_, err := t.Do(ctx, t.Stage.Deployment(env), 0, slices.Concat([]string{"deploy"}, lanes, []string{"-e", env.Name, "--yes"})...)
+	return err
+}
+
+// Prepare makes an account what deployments need: the bootstrap and the secrets, by
+// its administrator.
+func (t *Story) Prepare(ctx context.Context, env *Environment) error {
 	administrator := t.Stage.Administrator(env)
 	t.Scene("%s: an administrator makes what the account needs once", env.Name)
 	if _, err := t.Do(ctx, administrator, 0, "bootstrap", "-e", env.Name, "--yes"); err != nil {
@@ -40,13 +54,7 @@ func (t *Story) StandUp(ctx context.Context, env *Environment, lanes ...string) 
 			return err
 		}
 	}
-	which := "every lane"
-	if len(lanes) > 0 {
-		which = "the lanes " + strings.Join(lanes, " and ")
-	}
-	t.Scene("%s: a reviewed job deploys the bundle and %s", env.Name, which)
-	_, err := t.Do(ctx, t.Stage.Deployment(env), 0, slices.Concat([]string{"deploy"}, lanes, []string{"-e", env.Name, "--yes"})...)
-	return err
+	return nil
 }
 
 // Deployment is the job that deploys.
