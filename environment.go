@@ -41,6 +41,9 @@ type Environment struct {
 	RequireReason bool
 	ReleasedOnly  bool              // its builds run released bundles only
 	Schedules     map[TaskName]bool // schedules enabled here
+	// Constants are what its constants file says, as written: by task, or under
+	// Shared for every task that declares the name.
+	Constants map[string]map[string]string
 }
 
 // Allows tells whether host (a base URL) is one of the environment's.

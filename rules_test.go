@@ -47,7 +47,8 @@ var placements = []placement{
 	{"internal/adminapi/adminapitest", []string{root, "internal/synapse", "internal/adminapi"}, "a contract suite knows what it tests"},
 	{"internal/sandbox", []string{root, "internal/synapse"}, "it stands for the service: shared code would share its mistakes"},
 
-	{"internal/environments", []string{root}, "turns a file into trusted values and does nothing with them"},
+	{"environments", nil, "files and nothing else: who reads them checks them"},
+	{"internal/environments", []string{root, "environments"}, "turns a file into trusted values and does nothing with them"},
 	{"internal/worker", []string{root}, "it is handed procedures, store and secret: it performs under any engine, for any task"},
 	{"internal/launcher", []string{root}, "claims, starts, follows, cancels and resumes on whatever engine and store it is handed"},
 	{"internal/engine/local", []string{root}, "an engine knows executions, not what they do"},
@@ -66,6 +67,7 @@ var placements = []placement{
 	{"internal/actions", []string{root}, "speaks with the runner of a job; what to say, cli decides"},
 	{"internal/migrate", []string{root}, "the long migration works against interfaces, so that each cut can be tested"},
 	{"internal/toolrun", []string{root}, "it runs a tool and does not know which"},
+	{"internal/toolrun/account", []string{root, "internal/toolrun", "internal/awsauth"}, "what tools need of an account, and nothing of what they are"},
 	{"internal/toolrun/toolruntest", nil, "a server of sources for tests knows no tool"},
 	{"internal/emulator", []string{root, "internal/policy", "internal/cfn"}, "a small AWS account judges as policy does and reads templates as cfn does"},
 	{"internal/emulator/emulatortest", []string{"internal/emulator", "deploy"}, "stands an account up from our templates, for tests of what runs there"},
@@ -97,7 +99,7 @@ type restriction struct {
 }
 
 var restrictions = []restriction{
-	{"github.com/aws/", []string{"internal/secret", "internal/store/s3", "internal/engine/pipeline", "internal/awsauth", "internal/deploy", "internal/emulator/emulatortest"},
+	{"github.com/aws/", []string{"internal/secret", "internal/store/s3", "internal/engine/pipeline", "internal/awsauth", "internal/deploy", "internal/toolrun/account", "internal/emulator/emulatortest"},
 		"AWS is reached through adapters: declare a small interface and let cli hand one of them over"},
 	{"github.com/spf13/", []string{"internal/cli"},
 		"flags exist in cli only: take a config struct"},
@@ -116,7 +118,7 @@ var restrictions = []restriction{
 }
 
 // standardOnly are packages that import nothing but the standard library.
-var standardOnly = []string{root, "internal/synapse", "internal/redact", "internal/policy", "deploy"}
+var standardOnly = []string{root, "environments", "internal/synapse", "internal/redact", "internal/policy", "deploy"}
 
 // forbiddenNames tell a reader nothing of what is inside, and gather everything.
 var forbiddenNames = []string{"util", "utils", "common", "helpers", "types", "models", "shared", "base", "http", "context", "errors", "log", "runtime", "aws"}

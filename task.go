@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -54,8 +55,15 @@ type Task struct {
 	// Exempt: every path the task calls answers while the stack is READ_ONLY or
 	// DOWN (the substring rule of the maintenance filter).
 	Exempt bool `json:"exempt,omitempty"`
-	// Lease names what the task must hold alone, such as "users"; "" for none.
+	// Lease names what the task must hold alone, such as "users"; "" for none. An
+	// input's name in braces stands for its value: "stack/{instance}".
 	Lease string `json:"lease,omitempty"`
+	// Constants are what the environment's file says for this task, typed as inputs
+	// are. One that has an input's name is that input's value where none is given.
+	Constants []Input `json:"constants,omitempty"`
+	// NoService: the task asks nothing of the Synapse service. No token is read, and
+	// no guard asks the service.
+	NoService bool `json:"no_service,omitempty"`
 	// Schedule is when the task may start by itself; nil: never.
 	Schedule *Schedule `json:"schedule,omitempty"`
 }
@@ -68,6 +76,15 @@ func (t *Task) Input(name string) *Input {
 		}
 	}
 	return nil
+}
+
+// LeaseFor is the lease that a run with these values must hold, "" for none.
+func (t *Task) LeaseFor(v Values) string {
+	name := t.Lease
+	for _, in := range t.Inputs {
+		name = strings.ReplaceAll(name, "{"+in.Name+"}", v.Text(in.Name))
+	}
+	return name
 }
 
 // Offered tells whether the task may run in an environment.

@@ -84,9 +84,9 @@ func (e *engines) Reason(ctx context.Context, x ops.Execution, attempt *ops.Atte
 	return e.pipeline.Reason(ctx, x, attempt)
 }
 
-// hold has starts of a task held back while another run has its lease.
-func (a *app) hold(env ops.EnvironmentName, task *ops.Task, noWait bool) *launcher.Hold {
-	return &launcher.Hold{Environment: env, Lease: task.Lease, NoWait: noWait, Tell: func(h ops.Lease) {
-		a.say("%s  lease %s is held by %s since %s; waiting for it. Nothing is started yet: Ctrl-C leaves.", a.mark(env), task.Lease, h.Run, h.At.UTC().Format("2006-01-02 15:04:05Z"))
+// hold has starts held back while another run has the lease that they need.
+func (a *app) hold(env ops.EnvironmentName, lease string, noWait bool) *launcher.Hold {
+	return &launcher.Hold{Environment: env, Lease: lease, NoWait: noWait, Tell: func(h ops.Lease) {
+		a.say("%s  lease %s is held by %s since %s; waiting for it. Nothing is started yet: Ctrl-C leaves.", a.mark(env), lease, h.Run, h.At.UTC().Format("2006-01-02 15:04:05Z"))
 	}}
 }

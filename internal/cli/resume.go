@@ -82,7 +82,9 @@ func (a *app) again(ctx context.Context, run string, f *runFlags, settle []strin
 			return err
 		}
 		if task, err := tasks.Catalog().Task(v.Request.Task); err == nil {
-			x.l.Hold = a.hold(v.Request.Environment, task, f.noWait)
+			if values, err := task.Parse(v.Request.Inputs); err == nil { // else the worker says what is wrong
+				x.l.Hold = a.hold(v.Request.Environment, task.LeaseFor(values), f.noWait)
+			}
 		}
 	}
 	started, err := start(x.l, ctx, x.ref, answers, force)

@@ -204,7 +204,7 @@ func (a *app) run(ctx context.Context, asked *asking, answers launcher.Answers, 
 	if err != nil {
 		return err
 	}
-	l.Hold = a.hold(asked.request.Environment, asked.task, f.noWait)
+	l.Hold = a.hold(asked.request.Environment, asked.task.LeaseFor(asked.values), f.noWait)
 	ref, attached, err := l.Launch(ctx, a.claimKey(), asked.request, answers)
 	if err != nil {
 		return a.notLaunched(ref, err)

@@ -10,6 +10,7 @@ import (
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/environments"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 var update = flag.Bool("update", false, "rewrite the .out files")
@@ -63,7 +64,8 @@ func TestLoad_OK(t *testing.T) {
 		Repository: "Sage-Bionetworks/synapse-ops-prod",
 		Hosts:      []string{"https://repo-prod.prod.sagebase.org"},
 	}}
-	if diff := cmp.Diff(want, f.Environments); diff != "" {
+	// What the files beside say is not this file's; see TestConstants.
+	if diff := cmp.Diff(want, f.Environments, cmpopts.IgnoreFields(ops.Environment{}, "Constants")); diff != "" {
 		t.Error(diff)
 	}
 	if f.Owner != "Sage-Bionetworks" || f.Core != "synapse-ops-core" || f.ReleaseTags != "v[1-9]*" {

@@ -18,7 +18,7 @@ const mostTargets = 100_000
 // keys are the keys of an environment's entry.
 var keys = []string{
 	"repository", "synapse_hosts", "account", "region", "stack", "secret", "token_source",
-	"instances", "vpc", "lanes", "max_targets", "require_reason", "releases", "schedules",
+	"instances", "vpc", "lanes", "max_targets", "require_reason", "releases", "schedules", "constants",
 }
 
 // A rule is what a text must match, and that in words.
@@ -52,12 +52,7 @@ var (
 // column.
 func Parse(source string, data []byte) (*File, error) {
 	r := &reader{source: source}
-	switch {
-	case len(data) > mostBytes:
-		r.wrong(nil, "the file is larger than %d bytes.", mostBytes)
-	case !utf8.Valid(data):
-		r.wrong(nil, "the file is not valid UTF-8.")
-	}
+	r.bounded(data)
 	f := &File{Source: source, Text: data}
 	if len(r.findings) == 0 {
 		if root := r.document(data); root != nil {
@@ -67,7 +62,17 @@ func Parse(source string, data []byte) (*File, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	return f, nil
+	return f, f.ownConstants()
+}
+
+// bounded notes what keeps a file from being read at all.
+func (r *reader) bounded(data []byte) {
+	switch {
+	case len(data) > mostBytes:
+		r.wrong(nil, "the file is larger than %d bytes.", mostBytes)
+	case !utf8.Valid(data):
+		r.wrong(nil, "the file is not valid UTF-8.")
+	}
 }
 
 func (r *reader) file(f *File, root ast.Node) {
@@ -180,6 +185,8 @@ func (e *entry) value(kv pair) {
 		e.env.ReleasedOnly = e.releases(kv.value)
 	case "schedules":
 		e.readSchedules(kv.value)
+	case "constants":
+		e.env.Constants = e.constants(kv.value)
 	}
 }
 

@@ -50,6 +50,9 @@ func Catalog() ops.Catalog {
 	for _, e := range entries() {
 		c = append(c, e.task)
 	}
+	for _, e := range accountEntries() {
+		c = append(c, *e.task)
+	}
 	return c
 }
 
@@ -60,6 +63,30 @@ func Bind(name ops.TaskName, s Service) (ops.Procedure, error) {
 	for _, e := range entries() {
 		if e.task.Name == name {
 			return e.bind(s), nil
+		}
+	}
+	return BindTools(name, nil)
+}
+
+// An accountEntry is entry for a task that asks the account and not the service.
+type accountEntry struct {
+	task *ops.Task
+	bind func(x Tools, p pause) ops.Procedure
+}
+
+func accountEntries() []accountEntry {
+	var out []accountEntry
+	for _, t := range tools() {
+		out = append(out, accountEntry{t.task, t.procedure})
+	}
+	return append(out, accountEntry{&deleteStackTask, deleteStack})
+}
+
+// BindTools is Bind for a task that asks the account and not the service.
+func BindTools(name ops.TaskName, x Tools) (ops.Procedure, error) {
+	for _, e := range accountEntries() {
+		if e.task.Name == name {
+			return e.bind(x, wait), nil
 		}
 	}
 	_, err := Catalog().Task(name)

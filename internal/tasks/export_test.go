@@ -18,3 +18,31 @@ func BindPaced(name ops.TaskName, s Service, p func(ctx context.Context, d time.
 	}
 	return bind(s, p), nil
 }
+
+// BindToolsPaced is BindTools with another pause.
+func BindToolsPaced(name ops.TaskName, x Tools, p func(ctx context.Context, d time.Duration) error) (ops.Procedure, error) {
+	for _, e := range accountEntries() {
+		if e.task.Name == name {
+			return e.bind(x, p), nil
+		}
+	}
+	return BindTools(name, x)
+}
+
+// ToolTasks lists the tasks that run tools.
+func ToolTasks() (names []ops.TaskName) {
+	for _, t := range tools() {
+		names = append(names, t.task.Name)
+	}
+	return names
+}
+
+// ToolClasses are the entries that the jar of each tool must have.
+func ToolClasses() (jar string, classes []string) {
+	for _, t := range tools() {
+		if t.program.class != "" {
+			classes = append(classes, t.program.class)
+		}
+	}
+	return stackBuilderJar, classes
+}

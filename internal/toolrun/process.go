@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -89,6 +90,9 @@ func (r *Runner) run(ctx context.Context, p Program, say Say) (Exit, error) {
 	if err := os.MkdirAll(p.Home, 0o700); err != nil {
 		return Exit{}, err
 	}
+	if err := r.profile(p.Home); err != nil {
+		return Exit{}, err
+	}
 	chance := make([]byte, 12)
 	_, _ = rand.Read(chance) // never fails; see crypto/rand
 	mark := hex.EncodeToString(chance)
@@ -134,6 +138,19 @@ func (r *Runner) run(ctx context.Context, p Program, say Say) (Exit, error) {
 	r.drain(out, relayed)
 	exit.Left = rel.left()
 	return exitOf(exit, waitErr, told)
+}
+
+// profile gives a program the profile "default", which some ask for by name. It
+// holds the region alone: credentials come from the endpoint.
+func (r *Runner) profile(home string) error {
+	if r.c.Region == "" {
+		return nil
+	}
+	dir := filepath.Join(home, ".aws")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "config"), []byte("[default]\nregion = "+r.c.Region+"\n"), 0o600)
 }
 
 func notStarted(p Program, err error) error {

@@ -21,7 +21,9 @@ type Stack struct {
 }
 
 // State is status and time of the last change, in the form that plans keep.
-func (s *Stack) State() string { return s.Status + " since " + s.Changed.UTC().Format(time.RFC3339) }
+func (s *Stack) State() string {
+	return s.Status + " since " + s.Changed.UTC().Format("2006-01-02T15:04:05.000Z")
+}
 
 // Busy tells whether CloudFormation is changing the stack.
 func (s *Stack) Busy() bool { return strings.HasSuffix(s.Status, "_IN_PROGRESS") }

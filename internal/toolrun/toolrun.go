@@ -107,6 +107,9 @@ type Tool struct {
 	remove func()
 }
 
+// At is a tool that is on this machine already, in dir. Closing it does nothing.
+func At(dir string) *Tool { return &Tool{Dir: dir, remove: func() {}} }
+
 // Close removes the tool from this machine.
 func (t *Tool) Close() { t.remove() }
 

@@ -190,7 +190,9 @@ func (a *attempt) run(ctx context.Context) error {
 	if err := a.order.open(ctx); err != nil {
 		return err
 	}
-	a.say("%s is Synapse %s, instance %s.", a.req.Host, ops.Clip(a.order.version), ops.Clip(a.order.instance))
+	if !a.order.task.NoService {
+		a.say("%s is Synapse %s, instance %s.", a.req.Host, ops.Clip(a.order.version), ops.Clip(a.order.instance))
+	}
 	effects, err := a.agree(ctx)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 // acquire takes the task's lease for this run, from a holder only when that one
 // can provably not act any more. It never waits.
 func (a *attempt) acquire(ctx context.Context) error {
-	name := a.order.task.Lease
+	name := a.order.task.LeaseFor(a.order.values)
 	if name == "" {
 		return nil
 	}

@@ -192,6 +192,9 @@ func (o *order) open(ctx context.Context) error {
 }
 
 func (o *order) service(ctx context.Context) (err error) {
+	if o.task.NoService {
+		return nil
+	}
 	env, svc := o.w.c.Environment, o.bound.Service
 	if o.version, o.instance, err = svc.Instance(ctx); err != nil {
 		return fmt.Errorf("asking which instance answers at %s: %w", o.req.Host, err)

@@ -54,7 +54,7 @@ type Service interface {
 
 // Bound is a task's procedure tied to one service, its token already read.
 type Bound struct {
-	Service   Service
+	Service   Service // nil for a task that asks nothing of it
 	Procedure ops.Procedure
 	InFlight  func() int // how many requests the service's pace allows at once, now
 }
