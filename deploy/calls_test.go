@@ -180,6 +180,7 @@ func (a *account) callsOf(role string, m mode) []call {
 	try("cloudformation:CreateChangeSet", a.arn("cloudformation", "stack/synops-bootstrap/1"),
 		call{context: map[string][]string{"cloudformation:RoleArn": {a.roleARN("synops-cloudformation")}}})
 	try("cloudformation:DescribeStacks", a.arn("cloudformation", "stack/synops-bootstrap/1"))
+	try("cloudformation:DescribeStacks", a.arn("cloudformation", "stack/repo-prod-544-0/1"))
 	for _, name := range ours() {
 		if name != role {
 			try("sts:AssumeRole", a.roleARN(name))

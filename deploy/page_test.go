@@ -170,6 +170,7 @@ func powersTable(b *strings.Builder, a *account) {
 		row{"changes a lane's stack", call{action: "cloudformation:CreateChangeSet", resource: a.arn("cloudformation", "stack/synops-lane-admin/1"), context: via}},
 		row{"changes the bootstrap's stack", call{action: "cloudformation:CreateChangeSet", resource: a.arn("cloudformation", "stack/synops-bootstrap/1"), context: via}},
 		row{"writes a lane's role", call{action: "iam:PutRolePolicy", resource: a.roleARN("synops-lane-admin"), context: map[string][]string{"iam:PermissionsBoundary": {a.boundaryARN()}}}},
+		row{"sees stacks that are not ours", call{action: "cloudformation:DescribeStacks", resource: a.arn("cloudformation", "stack/repo-prod-544-0/1")}},
 		row{"becomes `synops-stack-builder`", call{action: "sts:AssumeRole", resource: a.roleARN("synops-stack-builder")}},
 	)
 	columns(b, "power", ours())

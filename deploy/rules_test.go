@@ -108,13 +108,13 @@ func identityDocuments(a *account) map[string]any {
 // withoutResource are the actions that take none, so that "*" is all there is to
 // write (Service Authorization Reference).
 var withoutResource = []string{
-	"cloudformation:DescribeStackDriftDetectionStatus",
+	"cloudformation:DescribeStackDriftDetectionStatus", "cloudformation:ListStacks",
 	"ec2:DescribeDhcpOptions", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups",
 	"ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs",
 }
 
 // onlyBounds are further ones that the boundary, which grants nothing, has with "*".
-var onlyBounds = []string{"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:Describe*"}
+var onlyBounds = []string{"cloudformation:DescribeStackEvents", "cloudformation:DescribeStacks", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:Describe*"}
 
 // TestNoPolicyIsWide: no action "*" nor a service's whole in what grants, no
 // resource "*" where the action takes one.

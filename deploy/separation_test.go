@@ -163,7 +163,7 @@ var readers = map[string][]string{
 	"AdminPat":             {"synops-lane-plan", "synops-lane-admin", "synops-break-glass"},
 	"MigrationSource":      {"synops-lane-migrate"},
 	"MigrationDestination": {"synops-lane-migrate"},
-	"GitHubPat":            {"synops-lane-deploy"},
+	"GitHubPat":            {"synops-lane-plan", "synops-lane-deploy"},
 }
 
 func TestSecrets(t *testing.T) {

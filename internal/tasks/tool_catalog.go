@@ -344,9 +344,16 @@ func candidates(ctx context.Context, x Tools, _ given, e *ops.Effect, _ map[stri
 		return err
 	}
 	list, kept := []string{}, []toolrun.Stack{}
-	for _, s := range all {
-		if s.Parameters["TimeToLive"] != "" && !s.Protected && slices.Contains(deletable, s.Status) {
-			list, kept = append(list, s.Name), append(kept, s)
+	for _, found := range all {
+		if !slices.Contains(deletable, found.Status) || strings.HasPrefix(found.Name, "synops-") {
+			continue
+		}
+		s, err := x.Stack(ctx, found.ID)
+		if err != nil {
+			return err
+		}
+		if s != nil && s.Parameters["TimeToLive"] != "" && !s.Protected {
+			list, kept = append(list, s.Name), append(kept, *s)
 		}
 	}
 	e.After, e.Nothing = ops.State{"candidates": list}, len(list) == 0

@@ -45,7 +45,8 @@ func (e *StackEvent) String() string {
 
 // Stacks is what is asked of CloudFormation. Safe for concurrent use.
 type Stacks interface {
-	// All lists every stack that is not deleted.
+	// All lists every stack that is not deleted: name, ID, status, the time of its last
+	// change and its parent.
 	All(ctx context.Context) ([]Stack, error)
 	// Stack returns one by name or ID, nil when there is none. One that was deleted is
 	// found by its ID.

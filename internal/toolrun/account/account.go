@@ -92,20 +92,40 @@ func (a *Account) Put(ctx context.Context, key string, r io.ReadSeeker, size int
 	return awsauth.Explain("writing "+key+" to the cache", err)
 }
 
-// All lists every stack that is not deleted.
+// All lists every stack that is not deleted, without its parameters and outputs.
 func (a *Account) All(ctx context.Context) ([]toolrun.Stack, error) {
+	var there []cftypes.StackStatus
+	for _, s := range cftypes.StackStatus("").Values() {
+		if s != cftypes.StackStatusDeleteComplete {
+			there = append(there, s)
+		}
+	}
 	var out []toolrun.Stack
-	pages := cloudformation.NewDescribeStacksPaginator(a.stacks, &cloudformation.DescribeStacksInput{})
+	pages := cloudformation.NewListStacksPaginator(a.stacks, &cloudformation.ListStacksInput{StackStatusFilter: there})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, awsauth.Explain("listing stacks", err)
 		}
-		for i := range page.Stacks {
-			out = append(out, stackOf(&page.Stacks[i]))
+		for i := range page.StackSummaries {
+			s := &page.StackSummaries[i]
+			out = append(out, toolrun.Stack{
+				Name: aws.ToString(s.StackName), ID: aws.ToString(s.StackId), Status: string(s.StackStatus), Reason: aws.ToString(s.StackStatusReason),
+				Parent: aws.ToString(s.ParentId), Changed: latest(s.CreationTime, s.LastUpdatedTime, s.DeletionTime),
+			})
 		}
 	}
 	return out, nil
+}
+
+// latest is the newest of the times that are set.
+func latest(times ...*time.Time) (out time.Time) {
+	for _, at := range times {
+		if at != nil && at.After(out) {
+			out = *at
+		}
+	}
+	return out
 }
 
 // Stack returns one by name or ID, nil when there is none.
@@ -137,11 +157,7 @@ func stackOf(s *cftypes.Stack) toolrun.Stack {
 		Protected: aws.ToBool(s.EnableTerminationProtection), Parent: aws.ToString(s.ParentId),
 		Parameters: map[string]string{}, Outputs: map[string]string{},
 	}
-	for _, at := range []*time.Time{s.CreationTime, s.LastUpdatedTime, s.DeletionTime} {
-		if at != nil && at.After(out.Changed) {
-			out.Changed = *at
-		}
-	}
+	out.Changed = latest(s.CreationTime, s.LastUpdatedTime, s.DeletionTime)
 	for _, p := range s.Parameters {
 		out.Parameters[aws.ToString(p.ParameterKey)] = aws.ToString(p.ParameterValue)
 	}
