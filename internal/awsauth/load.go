@@ -90,7 +90,7 @@ func Load(ctx context.Context, o Options) (aws.Config, error) {
 	anonymous := cfg.Copy()
 	anonymous.Credentials = aws.AnonymousCredentials{}
 	provider := stscreds.NewWebIdentityRoleProvider(sts.NewFromConfig(anonymous), o.RoleARN, token, func(w *stscreds.WebIdentityRoleOptions) {
-		w.RoleSessionName = sessionName(o.SessionName)
+		w.RoleSessionName = SessionName(o.SessionName)
 		w.Duration = sessionLife
 	})
 	cfg.Credentials = aws.NewCredentialsCache(provider, func(c *aws.CredentialsCacheOptions) { c.ExpiryWindow = renewBefore })
@@ -107,8 +107,8 @@ var rolePattern = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-
 
 var notInSession = regexp.MustCompile(`[^A-Za-z0-9_+=,.@-]+`)
 
-// sessionName makes a name that STS takes: 2 to 64 of [\w+=,.@-].
-func sessionName(s string) string {
+// SessionName makes a name that STS takes: 2 to 64 of [\w+=,.@-].
+func SessionName(s string) string {
 	s = notInSession.ReplaceAllString(s, "-")
 	if len(s) < 2 {
 		return "synops"

@@ -75,6 +75,11 @@ func (a *app) asked(task *ops.Task, raw map[string]string, f *askFlags) (*asking
 		return nil, err
 	}
 	a.trouble.Environment = choice.Environment.Name
+	if len(task.Constants) > 0 {
+		if err := tasks.Catalog().CheckConstants(choice.Environment); err != nil {
+			return nil, err
+		}
+	}
 	if a.engine == enginePipeline {
 		if err := environments.RequirePipeline(choice.Environment); err != nil {
 			return nil, err

@@ -65,13 +65,18 @@ var handedOn = []string{"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC
 // environ returns the worker's environment: what is handed on, and own, as
 // NAME=VALUE.
 func (p *Process) environ(own ...string) []string {
+	return append(p.only(handedOn), own...)
+}
+
+// only returns the variables named that are set, as NAME=VALUE.
+func (p *Process) only(names []string) []string {
 	var env []string
-	for _, name := range handedOn {
+	for _, name := range names {
 		if v := p.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}
 	}
-	return append(env, own...)
+	return env
 }
 
 // requester names who asks: the GitHub actor, or this machine's user.

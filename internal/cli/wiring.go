@@ -57,8 +57,11 @@ func (a *app) tokens(env *ops.Environment) (func(context.Context) (string, error
 }
 
 // bind reads the token and ties the request's task to its host.
-func (a *app) bind(env *ops.Environment, used *[]*adminapi.Client) func(context.Context, *ops.Request) (*worker.Bound, error) {
+func (a *app) bind(env *ops.Environment, st *store.Store, used *[]*adminapi.Client) func(context.Context, *ops.Request) (*worker.Bound, error) {
 	return func(ctx context.Context, req *ops.Request) (*worker.Bound, error) {
+		if task, err := tasks.Catalog().Task(req.Task); err != nil || task.NoService {
+			return a.bindTools(ctx, env, st, req.Task)
+		}
 		token, err := a.tokens(env)
 		if err != nil {
 			return nil, err
@@ -117,7 +120,7 @@ func (a *app) worker(choice *environments.Choice, st *store.Store, used *[]*admi
 		Catalog: tasks.Catalog(), Environment: choice.Environment, Host: choice.Host, Repository: a.p.Getenv(varRepository), Synops: version(),
 		PlanOnly:   a.planOnly,
 		Pure:       func(name ops.TaskName) (ops.Procedure, error) { return tasks.Bind(name, nil) },
-		Open:       a.bind(choice.Environment, used),
+		Open:       a.bind(choice.Environment, st, used),
 		Attempt:    ops.Attempt{Host: a.p.Host, Process: local.Process(os.Getpid())},
 		Out:        a.out,
 		Beat:       time.Second,

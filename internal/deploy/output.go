@@ -13,8 +13,8 @@ import (
 // Buckets are the bootstrap's, and its topic, for whoever uses what was deployed and
 // changes nothing.
 type Buckets struct {
-	Store, Bundle string
-	Topic         string // who subscribes is told of runs; "" in an older bootstrap
+	Store, Bundle, Cache string
+	Topic                string // who subscribes is told of runs; "" in an older bootstrap
 }
 
 // FindBuckets reads them from the bootstrap's outputs. NotFound: the account is not
@@ -32,7 +32,7 @@ func FindBuckets(ctx context.Context, stacks Stacks) (Buckets, error) {
 			}
 		}
 	}
-	b := Buckets{Store: values["StoreBucket"], Bundle: values["BundleBucket"], Topic: values["AlarmTopic"]}
+	b := Buckets{Store: values["StoreBucket"], Bundle: values["BundleBucket"], Cache: values["CacheBucket"], Topic: values["AlarmTopic"]}
 	if b.Store == "" || b.Bundle == "" {
 		return Buckets{}, &ops.Error{Code: ops.NotFound, Message: "The stack " + name + ", which names the buckets, is not in this account as it should be.", Hint: "The account is not set up: synops bootstrap.", Err: err}
 	}
