@@ -185,7 +185,7 @@ func (j *job) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.Hold, l.Scheduled = j.hold(asked.request.Environment, asked.task, false), j.scheduled()
+	l.Hold, l.Scheduled = j.hold(asked.request.Environment, asked.task.LeaseFor(asked.values), false), j.scheduled()
 	waiting, stop := context.WithTimeout(ctx, j.followFor())
 	defer stop()
 	ref, attached, err := l.Launch(waiting, j.jobKey(startJob), asked.request, answers)

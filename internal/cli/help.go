@@ -81,6 +81,11 @@ In a build, set by CodeBuild and the lane's template:
                       the lane, its builds' time limit, and the request that was started
   SYNOPS_BUNDLE_VERSION
                       the bundle that it runs; where it is also says the lowest allowed release
+  SYNOPS_CACHE        where built tools are kept
+  GITHUB_SERVER_URL   where tools' sources are, if not https://github.com
+
+Handed on to tools of lane deploy, nothing else is: PATH, LANG, LC_ALL, TZ, JAVA_HOME,
+SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, https_proxy, NO_PROXY, no_proxy, AWS_ENDPOINT_URL.
 
 Handed on to a worker, nothing else is: PATH, HOME, USER, LOGNAME, TMPDIR, LANG, LC_ALL, TZ,
 XDG_STATE_HOME, XDG_CACHE_HOME, SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, https_proxy, NO_PROXY,

@@ -1,6 +1,9 @@
 package environments
 
 import (
+	"maps"
+	"sync"
+
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	constants "github.com/Sage-Bionetworks/synapse-ops-core/environments"
 	"github.com/goccy/go-yaml/ast"
@@ -42,14 +45,28 @@ func (r *reader) constants(n ast.Node) map[string]map[string]string {
 func (f *File) ownConstants() error {
 	for i := range f.Environments {
 		env := &f.Environments[i]
-		data, ok := constants.Of(string(env.Name))
-		if env.Constants != nil || !ok {
+		if env.Constants != nil {
 			continue
 		}
 		var err error
-		if env.Constants, err = ParseConstants("environments/"+string(env.Name)+".yaml", data); err != nil {
+		if env.Constants, err = embeddedConstants(string(env.Name)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// read holds what was read of each embedded file: they do not change.
+var read sync.Map // by environment: func() (map[string]map[string]string, error)
+
+func embeddedConstants(environment string) (map[string]map[string]string, error) {
+	once, _ := read.LoadOrStore(environment, sync.OnceValues(func() (map[string]map[string]string, error) {
+		data, ok := constants.Of(environment)
+		if !ok {
+			return nil, nil
+		}
+		return ParseConstants("environments/"+environment+".yaml", data)
+	}))
+	all, err := once.(func() (map[string]map[string]string, error))()
+	return maps.Clone(all), err
 }

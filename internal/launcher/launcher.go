@@ -70,23 +70,9 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 // what a launcher that died in between left unstarted. The same key with another
 // request is refused.
 func (l *Launcher) Launch(ctx context.Context, key string, req *ops.Request, answers Answers) (ref ops.RunRef, attached bool, err error) {
-	digest, err := l.Documents.CreateRequest(ctx, req)
+	ref, digest, created, err := l.claim(ctx, key, req)
 	if err != nil {
-		return ref, false, fmt.Errorf("writing the request: %w", err)
-	}
-	name := ops.NewRunID
-	if l.Scheduled {
-		name = ops.NewScheduledRunID
-	}
-	mine := ops.Claim{Run: name(req.Task, time.Now(), Tail()), Lane: req.Lane, Request: digest}
-	claim, created, err := l.Documents.Claim(ctx, key, mine)
-	if err != nil {
-		return ref, false, fmt.Errorf("claiming the run: %w", err)
-	}
-	ref = ops.RunRef{Lane: claim.Lane, Run: claim.Run}
-	if claim.Request != digest {
-		return ref, false, &ops.Refusal{Guard: "claim", Code: ops.Conflict,
-			Reason: fmt.Sprintf("this job already asked for something else: %s.", claim.Run), Remedy: "Start a new workflow run for another request."}
+		return ref, false, err
 	}
 	if err := l.holdFirst(ctx, ref, created); err != nil {
 		return ref, !created, err
@@ -102,6 +88,28 @@ func (l *Launcher) Launch(ctx context.Context, key string, req *ops.Request, ans
 		err = fmt.Errorf("writing the start: %w", err)
 	}
 	return ref, !created, err
+}
+
+// claim writes the request and ties the key to one run of it for ever.
+func (l *Launcher) claim(ctx context.Context, key string, req *ops.Request) (ref ops.RunRef, digest ops.Digest, created bool, err error) {
+	if digest, err = l.Documents.CreateRequest(ctx, req); err != nil {
+		return ref, digest, false, fmt.Errorf("writing the request: %w", err)
+	}
+	name := ops.NewRunID
+	if l.Scheduled {
+		name = ops.NewScheduledRunID
+	}
+	mine := ops.Claim{Run: name(req.Task, time.Now(), Tail()), Lane: req.Lane, Request: digest}
+	claim, created, err := l.Documents.Claim(ctx, key, mine)
+	if err != nil {
+		return ref, digest, false, fmt.Errorf("claiming the run: %w", err)
+	}
+	ref = ops.RunRef{Lane: claim.Lane, Run: claim.Run}
+	if claim.Request != digest {
+		err = &ops.Refusal{Guard: "claim", Code: ops.Conflict,
+			Reason: fmt.Sprintf("this job already asked for something else: %s.", claim.Run), Remedy: "Start a new workflow run for another request."}
+	}
+	return ref, digest, created, err
 }
 
 // holdFirst holds back a run's first start. One that was written before has done

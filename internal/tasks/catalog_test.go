@@ -34,7 +34,7 @@ func TestCatalogNamesAndInputs(t *testing.T) {
 		"canary reads: minutes (integer) = 5",
 		"build-stack changes: instance (text), repo-and-workers-version (text), repo-beanstalk-version (integer), portal-version (text), portal-beanstalk-version (integer), vpc-subnet-color (choice), beanstalk-platform-version (text) = 5.5.0, deployment-target (choice) = BEANSTALK, source-ref (text) optional",
 		"build-dev-stack changes: instance (text), source-owner (text) optional, source-ref (text) optional",
-		"bind-load-balancers changes: repo-prod (text), portal-prod (text), repo-staging (text), portal-staging (text), repo-test (text) = none, portal-test (text) = none, source-ref (text) optional",
+		"bind-load-balancers changes: repo-live (text), portal-live (text), repo-staging (text), portal-staging (text), repo-test (text) = none, portal-test (text) = none, source-ref (text) optional",
 		"build-vpc changes: vpn-cidr (text) optional, vpn-cidr-new (text) optional, availability-zones (text) optional, subnet-prefix (text) optional, colors-csv (text) optional, endpoints-color (text) optional, endpoints-availability-zones (text) optional, peering-accept-role (text) optional, source-ref (text) optional",
 		"build-buckets changes: virus-scanner-artifact (text) optional, source-ref (text) optional",
 		"build-cdn changes: subdomain (choice), certificate-arn (text) optional, source-ref (text) optional",

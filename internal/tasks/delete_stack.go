@@ -19,15 +19,15 @@ var deleteStackTask = ops.Task{
 		"The run waits for each stack's end; where a deletion fails it says which resource kept it.",
 	Undo: "Cannot be undone: what was in the stack is gone. Build it again from its release.",
 	Inputs: []ops.Input{{
-		Name: "stacks", Kind: ops.KindText, List: true, Pattern: "[A-Za-z][A-Za-z0-9-]{0,127}", Rule: "A stack's name is letters, digits and hyphens.", Example: "repo-dev-543-0",
+		Name: "stacks", Kind: ops.KindText, List: true, Pattern: "[A-Za-z][A-Za-z0-9-]{0,127}", Rule: "A stack's name is letters, digits and hyphens.", Example: "repo-543-0",
 		Help: "The stacks' names, in the order to delete them.",
 	}},
 	Constants: []ops.Input{{
-		Name: "deletable-stacks", Kind: ops.KindText, Pattern: `[A-Za-z0-9*?-]+(,[A-Za-z0-9*?-]+)*`, Rule: "It is patterns of names with * and ?, separated by commas.", Example: "repo-dev-*,portal-dev-*",
+		Name: "deletable-stacks", Kind: ops.KindText, Pattern: `[A-Za-z0-9*?-]+(,[A-Za-z0-9*?-]+)*`, Rule: "It is patterns of names with * and ?, separated by commas.", Example: "repo-543-*,portal-543-*",
 		Help: "Patterns of the names of the stacks that may be deleted.",
 	}},
 	Environments: []ops.EnvironmentName{"dev", "prod"},
-	Class:        ops.Destroys, Lane: ops.LaneDeploy, NoService: true,
+	Class:        ops.Destroys, Lane: ops.LaneDeploy, NoService: true, Exempt: true,
 	TargetsInput: "stacks", Noun: "stack", Plural: "stacks", MaxTargets: 10,
 	Deciding: []string{"id", "present"}, Lease: "delete-stack", TimeLimit: toolLimit,
 }

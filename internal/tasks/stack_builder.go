@@ -100,6 +100,7 @@ const (
 // toolTask fills in what all tool tasks have in common.
 func toolTask(t ops.Task) *ops.Task {
 	t.Version, t.Lane, t.NoService, t.TimeLimit = 1, ops.LaneDeploy, true, toolLimit
+	t.Exempt = true // it asks nothing that maintenance answers
 	t.Noun, t.Plural = "tool run", "tool runs"
 	t.Deciding = []string{"source", "commit", "program", "properties", "candidates"}
 	if t.Class == "" {
@@ -140,7 +141,7 @@ func namesOf(patterns ...string) func(given) []string {
 var instanceStacks = namesOf("repo-{stack}-{instance}-*", "workers-{stack}-{instance}-*", "portal-{stack}-{instance}-*", "{stack}-{instance}-*")
 
 var bindInputs = []struct{ input, record, service string }{
-	{"repo-prod", "repo-prod-record", "repo"}, {"portal-prod", "portal-prod-record", "portal"},
+	{"repo-live", "repo-live-record", "repo"}, {"portal-live", "portal-live-record", "portal"},
 	{"repo-staging", "repo-staging-record", "repo"}, {"portal-staging", "portal-staging-record", "portal"},
 	{"repo-test", "repo-test-record", "repo"}, {"portal-test", "portal-test-record", "portal"},
 }

@@ -89,7 +89,7 @@ func buildStackConstants() []ops.Input {
 
 const (
 	certificatePattern = `arn:aws:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]+`
-	certificateRule    = "It is a certificate's ARN, such as arn:aws:acm:us-east-1:111111111111:certificate/….”"
+	certificateRule    = "It is a certificate's ARN, such as arn:aws:acm:us-east-1:123456789012:certificate/abc."
 )
 
 // discovery adds where the account's own sign-in is described, if it has one.
@@ -125,14 +125,14 @@ var buildDevStack = &tool{
 var bindLoadBalancers = &tool{
 	task: toolTask(ops.Task{
 		Name: "bind-load-balancers", Title: "Bind public names to instances", Summary: "Points the public host names at instances: the switch that users feel.",
-		Details: "Each input is an instance with its number, such as 544-0, or none. In prod this repoints www.synapse.org at once. An environment without records for test takes none there.",
+		Details: "Each input is an instance with its number, such as 544-0, or none. This repoints what users see, at once. An environment without records for test takes none there.",
 		Inputs:  bindingInputs(),
 		Lease:   "dns", Constants: append([]ops.Input{stackConstant}, recordConstants()...),
 	}),
 	target: one("bindings"), stacks: namesOf("{stack}-dns-record-to-stack-mapping"), recipe: stackBuilder, ref: usualBranch,
 	program:   java("nlb.BindNetworkLoadBalancersMain", smallHeap, append(called("stack"), property{"bind.record.to.stack.csv", bindings})...),
 	more:      checkBindings,
-	challenge: func(v ops.Values, _ ops.Effect) string { return v.Text("portal-prod") },
+	challenge: func(v ops.Values, _ ops.Effect) string { return v.Text("portal-live") },
 }
 
 func bindingInputs() []ops.Input {
@@ -151,7 +151,7 @@ func bindingInputs() []ops.Input {
 func recordConstants() []ops.Input {
 	var out []ops.Input
 	for _, b := range bindInputs {
-		in := withRule(text(b.record, "The public name that "+b.input+" is about.", "www.synapse.org"), `[a-z0-9-]+(\.[a-z0-9-]+)+`, "It is a host name.")
+		in := withRule(text(b.record, "The public name that "+b.input+" is about.", "www.example.org"), `[a-z0-9-]+(\.[a-z0-9-]+)+`, "It is a host name.")
 		in.Optional = strings.HasSuffix(b.input, "-test")
 		out = append(out, in)
 	}
@@ -191,7 +191,7 @@ func vpcValues() []ops.Input {
 		text("colors-csv", "Colors of subnets, separated by commas.", "Red,Green,Blue"),
 		text("endpoints-color", "Color of the subnets with endpoints.", "Blue"),
 		text("endpoints-availability-zones", "Availability zones with endpoints.", "us-east-1a"),
-		withRule(text("peering-accept-role", "Role that accepts the peering.", "arn:aws:iam::111111111111:role/peering"), `arn:aws:iam::[0-9]{12}:role/.+`, "It is a role's ARN."),
+		withRule(text("peering-accept-role", "Role that accepts the peering.", "arn:aws:iam::123456789012:role/peering"), `arn:aws:iam::[0-9]{12}:role/.+`, "It is a role's ARN."),
 	}
 }
 
@@ -230,7 +230,7 @@ var buildCDN = &tool{
 	program: java("cdn.CdnBuilderMain", smallHeap, append(called("stack"), as("stack.instance.alias", "subdomain"), as("beanstalk.ssl.arn.portal", "certificate-arn"))...),
 }
 
-var cdnCertificate = withRule(text("certificate-arn", "Certificate of the portal.", "arn:aws:acm:us-east-1:111111111111:certificate/placeholder"), certificatePattern, certificateRule)
+var cdnCertificate = withRule(text("certificate-arn", "Certificate of the portal.", "arn:aws:acm:us-east-1:123456789012:certificate/placeholder"), certificatePattern, certificateRule)
 
 var buildCDNWebACL = &tool{
 	task: toolTask(ops.Task{
@@ -288,7 +288,7 @@ var buildIDGenerator = &tool{
 
 func balancerValues() []ops.Input {
 	return []ops.Input{
-		withRule(text("nlb-records-csv", "Public names with a balancer, separated by commas.", "www.synapse.org,staging.synapse.org"), `[a-z0-9.,-]+`, "It is host names, separated by commas."),
+		withRule(text("nlb-records-csv", "Public names with a balancer, separated by commas.", "www.example.org,staging.example.org"), `[a-z0-9.,-]+`, "It is host names, separated by commas."),
 		{Name: "az-per-nlb", Kind: ops.KindInteger, Least: 1, Most: 6, Example: "2", Help: "Availability zones of each balancer."},
 	}
 }

@@ -51,7 +51,7 @@ func writeJar(t testing.TB, dir string) {
 func inputsOf(name ops.TaskName, task *ops.Task) inputs {
 	raw := examplesOf(task)
 	maps.Copy(raw, map[ops.TaskName]inputs{
-		"bind-load-balancers": {"repo-prod": "544-0", "portal-prod": "544-0", "repo-staging": "545-0", "portal-staging": "none"},
+		"bind-load-balancers": {"repo-live": "544-0", "portal-live": "544-0", "repo-staging": "545-0", "portal-staging": "none"},
 		"build-stack":         {"instance": "544", "repo-and-workers-version": "544.0", "repo-beanstalk-version": "2", "portal-version": "544.0-4-gd18c3167f2", "portal-beanstalk-version": "1", "vpc-subnet-color": "Green"},
 	}[name])
 	return raw
@@ -145,7 +145,7 @@ func TestTools_Tables(t *testing.T) {
 }
 
 func TestTools_Bindings(t *testing.T) {
-	raw := inputs{"repo-prod": "544-0", "portal-prod": "544-1", "repo-staging": "545-0", "portal-staging": "none"}
+	raw := inputs{"repo-live": "544-0", "portal-live": "544-1", "repo-staging": "545-0", "portal-staging": "none"}
 	for env, want := range map[ops.EnvironmentName]string{
 		"dev":  "repo.prod.dev.sagebase.org->repo-dev-544-0,portal.prod.dev.sagebase.org->portal-dev-544-1,repo.staging.dev.sagebase.org->repo-dev-545-0,portal.staging.dev.sagebase.org->none",
 		"prod": "repoprod.prod.sagebase.org->repo-prod-544-0,www.synapse.org->portal-prod-544-1,repostaging.prod.sagebase.org->repo-prod-545-0,staging.synapse.org->none,repotst.prod.sagebase.org->none,tst.synapse.org->none",
@@ -184,7 +184,9 @@ func TestTools_HostileInputs(t *testing.T) {
 			if _, err := r.perform(r.one()); err != nil {
 				t.Fatal(err)
 			}
-			found := slices.ContainsFunc(r.ran[0].Argv, func(a string) bool { return strings.HasPrefix(a, "-Dorg.sagebionetworks.") && strings.HasSuffix(a, "="+hostile) })
+			found := slices.ContainsFunc(r.ran[0].Argv, func(a string) bool {
+				return strings.HasPrefix(a, "-Dorg.sagebionetworks.") && strings.HasSuffix(a, "="+hostile)
+			})
 			if !found {
 				t.Errorf("%s: %s is not one argument of %q", name, in.Name, r.ran[0].Argv)
 			}
