@@ -23,6 +23,7 @@ type lane struct {
 	*emulatortest.World
 	config string // the environments file in the bundle
 	worker string // the program in it
+	users  int    // how many were used up
 }
 
 // newLane acts as a job that passed the environment's reviewers.
