@@ -155,7 +155,11 @@ func (r *runs) canceled(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.Do(ctx, r.asks("cancel.yml", false), 0, "cancel", run, "--reason", "wrong list"); err != nil {
+	if _, err := r.Do(ctx, r.asks("cancel.yml", false), 0, "cancel", run, "--reason", "wrong list", "--detach"); err != nil {
+		return err
+	}
+	r.dev.Synapse.SetFaults(sandbox.Faults{})
+	if _, err := r.Do(ctx, r.asks("run-task.yml", false), 130, "follow", run); err != nil {
 		return err
 	}
 	began := r.verified(ids)
@@ -210,7 +214,7 @@ func (r *runs) handedOver(ctx context.Context) error {
 	if err := r.shortBuilds(); err != nil {
 		return err
 	}
-	r.slow(500 * time.Millisecond)
+	r.changing(sandbox.Fault{Latency: sandbox.Duration(500 * time.Millisecond)})
 	defer r.dev.Synapse.SetFaults(sandbox.Faults{})
 	list := strings.Join(ids, ",")
 	got, err := r.Do(ctx, r.asks("run-task.yml", true), 0, "run", "verify-oauth-client", "client-ids="+list, "verified=false", "--in-flight", "1")
@@ -249,15 +253,16 @@ func (r *runs) verified(ids []string) (n int) {
 	return n
 }
 
-// slow has the service take its time over each change.
-func (r *runs) slow(d time.Duration) {
-	r.dev.Synapse.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Method: "PUT", Path: "/verified", Latency: sandbox.Duration(d)}}})
+// changing has a fault strike each change.
+func (r *runs) changing(f sandbox.Fault) {
+	f.Method, f.Path = "PUT", "/verified"
+	r.dev.Synapse.SetFaults(sandbox.Faults{Active: []sandbox.Fault{f}})
 }
 
-// underWay starts a run against a service that takes its time, and returns once some
-// of it is done.
+// underWay starts a run and returns once two of its changes are made. The service
+// holds the others until its faults are set anew.
 func (r *runs) underWay(ctx context.Context, task ...string) (run string, err error) {
-	r.slow(400 * time.Millisecond)
+	r.changing(sandbox.Fault{Kind: sandbox.Held, Skip: 2})
 	defer func() {
 		if err != nil {
 			r.dev.Synapse.SetFaults(sandbox.Faults{})
@@ -313,7 +318,7 @@ func (r *runs) changes() (n int64) {
 func twice(calls []sandbox.Call) string {
 	taken := map[string]bool{}
 	for _, c := range calls {
-		if c.Method != "PUT" || c.Status >= 300 {
+		if c.Method != "PUT" || c.Status == 0 || c.Status >= 300 {
 			continue
 		}
 		if change := c.Method + " " + c.Path; taken[change] {

@@ -31,7 +31,7 @@ func TestTwice(t *testing.T) {
 	}
 	for want, calls := range map[string][]sandbox.Call{
 		"PUT /a": {put("/a", 200), put("/b", 200), put("/a", 200)},
-		"":       {put("/a", 200), put("/b", 200), put("/c", 412), put("/c", 200), {Method: "GET", Path: "/a", Status: 200}, {Method: "GET", Path: "/a", Status: 200}},
+		"":       {put("/a", 200), put("/b", 200), put("/c", 412), put("/c", 200), put("/d", 0), put("/d", 200), {Method: "GET", Path: "/a", Status: 200}, {Method: "GET", Path: "/a", Status: 200}},
 	} {
 		if got := twice(calls); got != want {
 			t.Errorf("twice is %q, want %q", got, want)

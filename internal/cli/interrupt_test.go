@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
 )
@@ -24,7 +23,7 @@ func TestInterrupt(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			r.dev.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Path: "certificationStatus", Latency: sandbox.Duration(150 * time.Millisecond)}}})
+			r.dev.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Kind: sandbox.Held, Path: "certificationStatus", Skip: 1}}})
 			cmd := exec.Command("synops", "run", "decertify-user", "users=3400001,3400003,3400005,3400007,3400009", "-e", "dev", "--rate", "0", "--format", format)
 			cmd.Env = r.environ()
 			var out bytes.Buffer
@@ -65,6 +64,7 @@ func TestInterrupt(t *testing.T) {
 			} else if !strings.Contains(out.String(), "synops follow "+run) || !strings.Contains(out.String(), "synops cancel "+run) {
 				t.Errorf("it does not say how to come back:\n%s", out.String())
 			}
+			r.dev.SetFaults(sandbox.Faults{})
 			got := r.synops(nil, "follow", run)
 			if got.code != 0 || !strings.Contains(got.stdout, "5 done") {
 				t.Errorf("the run did not go on: exit code %d\n%s%s", got.code, got.stdout, got.stderr)

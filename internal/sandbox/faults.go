@@ -27,6 +27,7 @@ const (
 	Truncate       FaultKind = "truncate"         // half the body arrives, then the connection closes
 	BrokenJSON     FaultKind = "broken-json"      // half the body arrives as if it were all
 	Hang           FaultKind = "hang"             // no answer until the caller gives up
+	Held           FaultKind = "held"             // answered as usual once the faults are set anew, not before
 	EtagRace       FaultKind = "etag-race"        // somebody edits the OAuth client just before the PUT
 	ReadOnlyMidway FaultKind = "read-only-midway" // the stack turns READ_ONLY at this call
 	TokenExpires   FaultKind = "token-expires"    // the token expires at this call, for good
@@ -37,7 +38,7 @@ const (
 
 // FaultKinds lists all kinds.
 var FaultKinds = []FaultKind{Slow, Throttled, BadToken, Overload, ServerError, BadGateway, HTML, DropBefore, DropAfter,
-	Truncate, BrokenJSON, Hang, EtagRace, ReadOnlyMidway, TokenExpires, JobForever, JobPoll500, JobFails}
+	Truncate, BrokenJSON, Hang, Held, EtagRace, ReadOnlyMidway, TokenExpires, JobForever, JobPoll500, JobFails}
 
 // A Duration is a time.Duration that is text such as "20ms" in JSON.
 type Duration time.Duration
@@ -98,8 +99,8 @@ func (f Faults) Validate() error {
 	return fmt.Errorf("duplicate_realm is %d; it must be 400, 409 or 500", f.DuplicateRealm)
 }
 
-// SetFaults replaces all faults and starts counting anew; calls that hang are let
-// go. It panics when f does not validate, for then the test is wrong.
+// SetFaults replaces all faults and starts counting anew. Calls that hang are let
+// go without an answer, those that are held get theirs. It panics when f does not validate, for then the test is wrong.
 func (s *Synapse) SetFaults(f Faults) {
 	if err := f.Validate(); err != nil {
 		panic("sandbox: " + err.Error())
@@ -141,7 +142,7 @@ func (s *faultSet) oldBackend() bool {
 }
 
 // take returns the faults that strike r and counts them, and a channel that is
-// closed when the faults change: what a call that hangs waits for.
+// closed when the faults change: what a call that hangs or is held waits for.
 func (s *faultSet) take(r *http.Request) (hits []Fault, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -212,12 +213,15 @@ func (q *request) strikeBefore() (answer, bool) {
 			}
 			return a, true
 		}
-		if f.Kind == Hang {
+		if f.Kind == Hang || f.Kind == Held {
 			select {
 			case <-q.Context().Done():
+				return answer{cut: nothing}, true
 			case <-q.changed:
 			}
-			return answer{cut: nothing}, true
+			if f.Kind == Hang {
+				return answer{cut: nothing}, true
+			}
 		}
 	}
 	return answer{}, false

@@ -102,6 +102,46 @@ func TestLatency(t *testing.T) {
 	})
 }
 
+// A call that is held is answered as usual when it is let go, and not at all, nor
+// done, when its caller has left by then.
+func TestHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := faulty(sandbox.Fault{Kind: sandbox.Held, Path: "3350397", Skip: 1})
+		admin(t, s, "GET", bundlePath+"&of=3350397", "").want(t, "one that is skipped", 200, "*")
+		held := func(ctx context.Context) <-chan error {
+			req, _ := http.NewRequestWithContext(ctx, "POST", "http://sandbox.test"+redactPath, nil)
+			req.Header.Set("Authorization", "Bearer "+sandbox.AdminToken)
+			done := make(chan error, 1)
+			go func() {
+				resp, err := s.RoundTrip(req)
+				if err == nil && resp.StatusCode != http.StatusOK {
+					err = errors.New(resp.Status)
+				}
+				done <- err
+			}()
+			time.Sleep(time.Hour)
+			return done
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		left := held(ctx)
+		leave()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("one whose caller left: %v", err)
+		}
+		done := held(t.Context())
+		if u, _ := s.User("3350397"); u.Redacted || len(done) > 0 {
+			t.Error("a call was done or answered while it was held")
+		}
+		s.SetFaults(sandbox.Faults{})
+		if err := <-done; err != nil {
+			t.Errorf("a call that was let go: %v", err)
+		}
+		if u, _ := s.User("3350397"); !u.Redacted {
+			t.Error("a call that was let go is not done")
+		}
+	})
+}
+
 func TestHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := faulty(sandbox.Fault{Kind: sandbox.Hang})
