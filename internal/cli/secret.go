@@ -88,10 +88,18 @@ func (a *app) putSecret(ctx context.Context, choice *environments.Choice, name, 
 			lines = append(lines, "The value before is kept as AWSPREVIOUS, version "+put.Previous+".")
 		}
 		if !put.Checked {
-			lines = append(lines, "It was not checked. Check it with: "+ops.Command("canary", env.Name, [2]string{"minutes", "1"}))
+			lines = append(lines, uncheckedLine(env, name))
 		}
 		return printLines(w, lines)
 	})
+}
+
+// uncheckedLine says how a value that was not tried is seen to work.
+func uncheckedLine(env *ops.Environment, name string) string {
+	if name != env.Secret {
+		return "It was not checked. The first run that reads it shows whether it works."
+	}
+	return "It was not checked. Check it with: " + ops.Command("canary", env.Name, [2]string{"minutes", "1"})
 }
 
 func knownSecret(env *ops.Environment, name string) error {
