@@ -28,6 +28,8 @@ var archiveFilesTask = ops.Task{
 	Deciding:  []string{"limit", "jobState"},
 	Exempt:    true,
 	TimeLimit: 8 * time.Hour,
+	// Night in the service's home, Tuesday to Thursday.
+	Schedule: &ops.Schedule{Cron: "17 8-14 * * 2-4", Inputs: map[string]string{"limit": "25000"}, Reason: "Files that nothing links to leave the expensive storage in hours of little use."},
 }
 
 func archiveFiles(s Service, pause pause) ops.Procedure {
