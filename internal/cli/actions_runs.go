@@ -207,9 +207,6 @@ func (j *job) onCancel(ctx context.Context) error {
 	l := j.launcher(st, nil, nil)
 	asked, err := l.Cancel(ctx, ref, j.who(), "its workflow run was canceled in GitHub")
 	switch {
-	case ops.CodeOf(err) == ops.NotFound:
-		j.say("%s  %s was claimed and never started, so there is nothing to cancel.", mark, ref.Run)
-		return nil
 	case err != nil:
 		return err
 	case !asked:

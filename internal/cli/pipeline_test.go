@@ -12,6 +12,7 @@ import (
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator/emulatortest"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
 )
@@ -181,6 +182,35 @@ func TestPipeline_Cancel(t *testing.T) {
 		t.Errorf("no build was stopped in %d calls", n)
 	}
 	wantAnswer(t, l.synops(nil, "show", run, "-e", "dev"), 0, "CANCELED", "(attempt 2)")
+}
+
+// TestPipeline_Waits: whoever follows or looks is told whether a run waits for a
+// build or its build for a machine.
+func TestPipeline_Waits(t *testing.T) {
+	l := newLane(t)
+	slow := emulator.Defaults().Builds
+	slow.NeverBegins = true
+	l.Dev.CodeBuild.Behave("synops-admin", slow)
+	task := []string{"run", "verify-oauth-client", "client-ids=100001", "-e", "dev", "--until", "3s"}
+	got := l.synops(nil, task...)
+	wantAnswer(t, got, 4, "-- queued: it waits for a build --")
+	wantAnswer(t, l.synops(nil, "show", runOf(t, got), "-e", "dev"), 0, "queued: it waits for a build")
+	wantAnswer(t, l.synops(nil, "cancel", runOf(t, got), "-e", "dev", "--detach"), 0)
+
+	slow.NeverBegins, slow.Provisioning = false, time.Hour
+	l.Dev.CodeBuild.Behave("synops-admin", slow)
+	got = l.synops(nil, append(task, "--detach")...)
+	wantAnswer(t, got, 0)
+	run := runOf(t, got)
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for range 400 {
+		if got = l.synops(nil, "show", run, "-e", "dev"); strings.Contains(got.stdout, "provisioning: its build gets a machine") {
+			return
+		}
+		<-look.C
+	}
+	t.Errorf("it never is told to be provisioning:\n%s", got.stdout)
 }
 
 // until waits until show tells the state.

@@ -303,13 +303,10 @@ func (a *app) follow(ctx context.Context, l *launcher.Launcher, ref ops.RunRef, 
 	return a.ended(ref, r, err)
 }
 
-// tellState says what a run waits for before its worker can say anything.
+// tellState says what a run waits for.
 func (a *app) tellState(state ops.Liveness) {
-	switch state {
-	case ops.AliveQueued:
-		a.say("-- queued: it waits for a build --")
-	case ops.AliveProvisioning:
-		a.say("-- provisioning: its build gets a machine and the bundle, which takes a minute or more --")
+	if text := waitsFor(state); text != "" {
+		a.say("-- %s --", text)
 	}
 }
 

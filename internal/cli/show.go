@@ -51,7 +51,25 @@ func (a *app) show(ctx context.Context, v *launcher.View) error {
 		Heartbeat   *ops.Heartbeat      `json:"heartbeat,omitempty"`
 		Cancel      *ops.CancelMarker   `json:"cancel,omitempty"`
 	}{v.Run, v.Request.Task, v.Request.Environment, v.State(), v.Lost(), v.Live, v.Request.Requester, len(v.Starts), v.Heartbeat, v.Cancel}
-	return a.print(doc, func(w io.Writer) error { return report.Status(w, v.RunStatus, v.Lost(), a.style()) })
+	return a.print(doc, func(w io.Writer) error {
+		err := report.Status(w, v.RunStatus, v.Lost(), a.style())
+		if text := waitsFor(v.Live); err == nil && text != "" && a.bucket != nil {
+			_, err = fmt.Fprintln(w, text)
+		}
+		return err
+	})
+}
+
+// waitsFor says what a run waits for before its worker can say anything; "" once it
+// can.
+func waitsFor(state ops.Liveness) string {
+	switch state {
+	case ops.AliveQueued:
+		return "queued: it waits for a build"
+	case ops.AliveProvisioning:
+		return "provisioning: its build gets a machine and the bundle, which takes a minute or more"
+	}
+	return ""
 }
 
 func (a *app) verifyCommand() *cobra.Command {

@@ -113,9 +113,10 @@ func (l *Launcher) claim(ctx context.Context, key string, req *ops.Request) (ref
 }
 
 // holdFirst holds back a run's first start. One that was written before has done
-// its waiting, or did not have to.
+// its waiting, or did not have to. What was canceled since it was claimed is not
+// started.
 func (l *Launcher) holdFirst(ctx context.Context, ref ops.RunRef, created bool) error {
-	if !created && l.Hold != nil && l.Hold.Lease != "" {
+	if !created {
 		starts, err := l.Documents.Starts(ctx, ref)
 		if err != nil {
 			return fmt.Errorf("reading the starts: %w", err)
@@ -124,7 +125,19 @@ func (l *Launcher) holdFirst(ctx context.Context, ref ops.RunRef, created bool) 
 			return nil
 		}
 	}
-	return l.await(ctx, ref.Run)
+	waited, err := l.await(ctx, ref.Run)
+	if err != nil || created && !waited {
+		return err
+	}
+	m, err := l.Documents.CancelMarker(ctx, ref)
+	if err != nil {
+		return fmt.Errorf("asking whether the run is canceled: %w", err)
+	}
+	if m != nil {
+		return &ops.Refusal{Guard: "cancel", Code: ops.Canceled,
+			Reason: fmt.Sprintf("%s was canceled by %s before it was started.", ref.Run, ops.Clip(m.By)), Remedy: "Start a new run."}
+	}
+	return nil
 }
 
 // Tail returns the chance in a run's name.

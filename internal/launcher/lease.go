@@ -26,10 +26,10 @@ var ErrNotStarted = errors.New("nothing was started")
 // await returns once the lease is free for run: never held, released, its own, or
 // held by one that can provably not act any more. It is courtesy, for another may
 // take it in between. With NoWait a lease that is held is a *ops.Refusal.
-func (l *Launcher) await(ctx context.Context, run ops.RunID) error {
+func (l *Launcher) await(ctx context.Context, run ops.RunID) (waited bool, err error) {
 	h := l.Hold
 	if h == nil || h.Lease == "" {
-		return nil
+		return false, nil
 	}
 	look := time.NewTicker(or(h.Look, max(time.Second, 5*l.Engine.Poll())))
 	defer look.Stop()
@@ -37,10 +37,10 @@ func (l *Launcher) await(ctx context.Context, run ops.RunID) error {
 	for {
 		holder, err := l.holder(ctx, run)
 		if err != nil || holder == nil {
-			return err
+			return waited, err
 		}
 		if h.NoWait {
-			return &ops.Refusal{Guard: "lease", Code: ops.Conflict,
+			return waited, &ops.Refusal{Guard: "lease", Code: ops.Conflict,
 				Reason: fmt.Sprintf("lease %q is held by %s since %s.", h.Lease, holder.Run, holder.At.Format(time.RFC3339)),
 				Remedy: fmt.Sprintf("Nothing was started. Leave out --no-wait to wait for it, or see what it does: synops follow %s.", holder.Run)}
 		}
@@ -50,8 +50,9 @@ func (l *Launcher) await(ctx context.Context, run ops.RunID) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for lease %s, %w: %w", h.Lease, ErrNotStarted, ctx.Err())
+			return waited, fmt.Errorf("waiting for lease %s, %w: %w", h.Lease, ErrNotStarted, ctx.Err())
 		case <-look.C:
+			waited = true
 		}
 	}
 }

@@ -142,3 +142,36 @@ func TestHold_Resume(t *testing.T) {
 		t.Errorf("resume beside a held lease: %v, %v", started, err)
 	}
 }
+
+// TestHold_Canceled: a run that is canceled while its launcher waits is not started,
+// neither then nor when its job is run again.
+func TestHold_Canceled(t *testing.T) {
+	s := newScene(t)
+	lease := s.held()
+	docs := &leaseUntil{Store: s.store, holder: lease}
+	s.l.Documents = docs
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		docs.until = time.Now().Add(150 * time.Second)
+		var ref ops.RunRef
+		s.hold(launcher.Hold{Tell: func(ops.Lease) {
+			claim, err := s.store.FindClaim(ctx, request.Lane, "job")
+			if err != nil || claim == nil {
+				t.Fatalf("claimed %v, %v", claim, err)
+			}
+			ref = ops.RunRef{Lane: claim.Lane, Run: claim.Run}
+			if asked, err := s.l.Cancel(ctx, ref, "ada", "not today"); !asked || err != nil {
+				t.Errorf("canceled: %v, %v", asked, err)
+			}
+		}})
+		for range 2 {
+			_, _, err := s.l.Launch(ctx, "job", request, by)
+			if r := ops.Refused(err); r == nil || r.Guard != "cancel" || r.Code != ops.Canceled {
+				t.Errorf("it ended with %v", err)
+			}
+		}
+		if starts, err := s.store.Starts(ctx, ref); len(starts) > 0 || err != nil {
+			t.Errorf("started %v, %v", starts, err)
+		}
+	})
+}

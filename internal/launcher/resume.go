@@ -62,7 +62,7 @@ func (l *Launcher) again(ctx context.Context, v *View, kind ops.StartKind, answe
 		return l.begin(ctx, v.RunRef) // its launcher died first: the same attempt begins now
 	}
 	if kind == ops.StartResume {
-		if err := l.await(ctx, v.Run); err != nil {
+		if _, err := l.await(ctx, v.Run); err != nil {
 			return false, err
 		}
 	}
@@ -143,14 +143,22 @@ func (l *Launcher) HandOver(ctx context.Context, start ops.Start) error {
 }
 
 // Cancel asks a run to end and returns once that is durable: no start, resume or
-// new effect passes the marker. asked is false when the run had ended already.
+// new effect passes the marker. asked is false when the run had ended already. One
+// that was claimed and not started yet, as while its launcher waits for a lease,
+// never begins.
 func (l *Launcher) Cancel(ctx context.Context, ref ops.RunRef, by, reason string) (asked bool, err error) {
-	v, err := l.Look(ctx, ref)
+	starts, err := l.Documents.Starts(ctx, ref)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("reading the starts of %s: %w", ref.Run, err)
 	}
-	if v.State() == ops.StateEnded && v.Result.Outcome.Final() {
-		return false, nil
+	if len(starts) > 0 {
+		v, err := l.Look(ctx, ref)
+		if err != nil {
+			return false, err
+		}
+		if v.State() == ops.StateEnded && v.Result.Outcome.Final() {
+			return false, nil
+		}
 	}
 	if _, err := l.Documents.CreateCancel(ctx, ref, ops.CancelMarker{By: by, Reason: reason, At: now()}); err != nil {
 		return false, fmt.Errorf("writing the cancel marker: %w", err)
