@@ -1,0 +1,113 @@
+package migrate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Report is what a migration came to, or has come to so far.
+type Report struct {
+	Types    []TypeReport   `json:"types"`
+	Jobs     map[string]int `json:"jobs"`
+	Took     time.Duration  `json:"took_ns"`
+	Failures []Failure      `json:"failures,omitempty"`
+	GivenUp  int            `json:"ranges_given_up"`
+	Differs  int            `json:"types_that_differ"`
+	Frozen   bool           `json:"source_read_only"`
+	Advice   []string       `json:"advice,omitempty"`
+}
+
+// A TypeReport is one type's line.
+type TypeReport struct {
+	Type    string        `json:"type"`
+	Stage   string        `json:"stage"`
+	Rows    int64         `json:"rows"`   // of the primary at the source, as compared
+	Copied  int64         `json:"copied"` // rows restored, secondaries included
+	Ranges  int           `json:"ranges"` // restored
+	Repairs int           `json:"repairs"`
+	Source  time.Duration `json:"source_ns"` // its jobs' time
+	Restore time.Duration `json:"destination_ns"`
+	GivenUp []Span        `json:"given_up,omitempty"`
+	Differs []Bad         `json:"differs,omitempty"`
+}
+
+// Report tells how far the migration is.
+func (s *Scheduler) Report(now time.Time) Report {
+	r := Report{Jobs: map[string]int{}, Frozen: s.o.Frozen, Failures: slices.Clone(s.times.failures)}
+	if s.began > 0 {
+		r.Took = now.Sub(time.UnixMilli(s.began))
+	}
+	for _, k := range Kinds() {
+		if n := s.times.count[k]; n > 0 {
+			r.Jobs[string(k)] = n
+		}
+	}
+	for _, t := range s.tables {
+		r.Types = append(r.Types, TypeReport{
+			Type: t.name, Stage: t.stage.String(), Rows: t.rows, Copied: t.copied, Ranges: t.restores, Repairs: t.repairs,
+			Source: t.busy[Source], Restore: t.busy[Destination], GivenUp: t.givenUp, Differs: t.differs,
+		})
+		r.GivenUp += len(t.givenUp)
+		if len(t.differs) > 0 {
+			r.Differs++
+		}
+	}
+	r.Advice = s.advice()
+	return r
+}
+
+// Err is why a finished migration is not a success; nil when it is. Differences of
+// a source that users write to are normal.
+func (r Report) Err() error {
+	var names []string
+	for _, t := range r.Types {
+		if len(t.Differs) > 0 {
+			names = append(names, t.Type)
+		}
+	}
+	switch {
+	case r.GivenUp > 0:
+		return fmt.Errorf("%d ranges could not be copied; the report lists them", r.GivenUp)
+	case r.Differs > 0 && r.Frozen:
+		return fmt.Errorf("%d types still differ although the source is READ_ONLY: %s", r.Differs, strings.Join(names, ", "))
+	}
+	return nil
+}
+
+// InFlight is how many jobs are started and not over.
+func (s *Scheduler) InFlight() int { return s.given[0] + s.given[1] }
+
+// advice says what to tune, from what was seen.
+func (s *Scheduler) advice() []string {
+	var out []string
+	wanted := [2]int{s.o.Backups + 1, s.o.Restores}
+	for side, name := range []string{"backup-parallelism", "restore-parallelism"} {
+		if s.most[side] < wanted[side] {
+			out = append(out, fmt.Sprintf("The %s slowed when %d long jobs ran at once; it ended with %d. Lower %s next time.", Side(side), wanted[side], s.most[side], name))
+		}
+	}
+	twins := 0
+	for _, x := range s.times.stretches {
+		if x.Twin {
+			twins++
+		}
+	}
+	if twins > 0 {
+		out = append(out, fmt.Sprintf("%d jobs took so long that they were started again: look for lost workers in the stacks' logs.", twins))
+	}
+	var longest *table
+	for _, t := range s.tables {
+		if longest == nil || t.busy[Destination] > longest.busy[Destination] {
+			longest = t
+		}
+	}
+	if longest != nil && longest.busy[Destination] > 0 && s.news > s.began {
+		share := float64(longest.busy[Destination].Milliseconds()) / float64(s.news-s.began)
+		if share > 0.6 {
+			out = append(out, fmt.Sprintf("%s's jobs on the destination took %.0f %% of the time: its restores go one at a time, so more parallelism will not help.", longest.name, 100*min(share, 1)))
+		}
+	}
+	return out
+}

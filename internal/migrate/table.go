@@ -1,0 +1,224 @@
+package migrate
+
+import "time"
+
+// stage is how far a type is.
+type stage int
+
+const (
+	stagePrecheck stage = iota // CHANGE: compared before its turn comes
+	stageCopy                  // IDs outside the range both sides share
+	stageCheck                 // compared bin by bin
+	stageWeigh                 // how many rows the secondaries add
+	stageRefine                // bad bins compared in finer parts
+	stageRepair                // what differs is copied
+	stageRecheck               // and compared again
+	stageDone
+)
+
+var stageNames = [...]string{"comparing early", "copying", "comparing", "weighing", "comparing finely", "repairing", "comparing again", "done"}
+
+func (s stage) String() string { return stageNames[s] }
+
+type pieceState int8
+
+const (
+	pieceUnranged  pieceState = iota // the service is to cut it
+	pieceRanging                     // it is cutting it
+	pieceWaiting                     // for its backup
+	pieceBacking                     // being backed up
+	pieceBacked                      // has a backup
+	pieceRestoring                   // being restored
+	pieceDone
+	pieceGivenUp
+)
+
+// weighing tells whether it is known how many rows the secondaries add.
+type weighing int8
+
+const (
+	weighUnknown weighing = iota
+	weighWanted
+	weighRunning
+	weighed
+)
+
+// A piece is a range that is backed up and restored as one.
+type piece struct {
+	Span
+	state     pieceState
+	key       string
+	backedAt  int64 // Unix milliseconds
+	rows      int64 // of the primary, as compared; 0: not known
+	tries     int   // failures in a row
+	notBefore int64
+}
+
+type sumState int8
+
+const (
+	sumWaiting sumState = iota
+	sumRunning
+	sumAnswered
+)
+
+// A sum compares a range: a checksum job on each side. Its answers are not
+// journaled: the service keeps them with the jobs, and they are asked for again.
+type sum struct {
+	Span
+	size      int64 // IDs per bin
+	rows      int64 // expected
+	state     [2]sumState
+	job       [2]int64
+	answers   [2][]Bin
+	tries     int
+	notBefore [2]int64
+	done      bool
+}
+
+// A table is one type being migrated. Its fields follow from the records.
+type table struct {
+	name         string
+	index        int // in the destination's order
+	marks        [2]Mark
+	lower, upper int64 // bounds of the comparison
+	compared     bool  // there are bounds
+	stage        stage
+	full         bool // in the last comparison of everything
+
+	pieces []piece
+	head   int // the first that is not over
+	sums   []sum
+	open   int // sums not compared yet
+
+	bad      []Bad // what differs: to be compared finely, or to be copied
+	small    []Bad // differs, and is too little to be compared finely
+	repaired []Bad // copied, to be compared again
+	repairs  int   // repairs begun
+	givenUp  []Span
+	differs  []Bad // in the end
+	again    bool  // what differs was found early, and is to be compared once more
+
+	weighing weighing
+	weighs   Bad // the range that is weighed
+	weighAt  int64
+
+	rows     int64 // of the source's primary, as compared
+	seen     int64 // IDs compared so far in this comparison
+	summed   int64 // of them, so far in this comparison
+	copied   int64 // rows restored, secondaries included
+	restores int   // ranges restored
+	ratio    float64
+	costs    map[Kind]*cost
+	busy     [2]time.Duration // jobs' time, by side
+}
+
+// A cost is what a kind of job takes per row.
+type cost struct {
+	perRow  float64 // seconds, smoothed
+	typical float64 // the same when nothing slows it
+	n       int
+}
+
+var firstGuess = map[Kind]float64{Ranges: 2e-6, Checksum: 4e-6, Backup: 2e-4, Restore: 4e-4}
+
+const fixedCost = 0.7 // seconds that a job takes whatever it does
+
+func (t *table) perRow(k Kind) float64 {
+	if c := t.costs[k]; c != nil && c.n > 0 {
+		return c.perRow
+	}
+	return firstGuess[k]
+}
+
+func (t *table) expected(k Kind, rows int64) time.Duration {
+	return time.Duration((fixedCost + t.perRow(k)*float64(rows)) * float64(time.Second))
+}
+
+// learn takes a job's time into account and returns how much slower than usual it
+// was; 0 when that cannot be said.
+func (t *table) learn(k Kind, rows int64, took time.Duration) float64 {
+	if rows < 500 || took < time.Second {
+		return 0
+	}
+	x := max(took.Seconds()-fixedCost, 0.05) / float64(rows)
+	c := t.costs[k]
+	if c == nil {
+		c = &cost{perRow: x, typical: x}
+		t.costs[k] = c
+	}
+	c.n++
+	c.perRow += 0.2 * (x - c.perRow)
+	slower := x / c.typical
+	if x < c.typical {
+		c.typical += 0.3 * (x - c.typical)
+	} else {
+		c.typical += 0.02 * (x - c.typical)
+	}
+	if c.n < 4 {
+		return 0
+	}
+	return slower
+}
+
+// guess is how many rows a span may hold.
+func (t *table) guess(s Span) int64 {
+	n := s.Max - s.Min + 1
+	if t.seen > 0 {
+		return int64(float64(n) * float64(t.summed) / float64(t.seen))
+	}
+	if t.rows > 0 && t.upper > t.lower {
+		return int64(float64(n) * float64(t.rows) / float64(t.upper-t.lower+1))
+	}
+	return n / 2
+}
+
+func (p *piece) over() bool { return p.state == pieceDone || p.state == pieceGivenUp }
+
+// settleHead moves head past what is over.
+func (t *table) settleHead() {
+	for t.head < len(t.pieces) && t.pieces[t.head].over() {
+		t.head++
+	}
+}
+
+// ahead counts backups made or being made whose restore is to come.
+func (t *table) ahead() int {
+	n := 0
+	for i := t.head; i < len(t.pieces); i++ {
+		switch t.pieces[i].state {
+		case pieceBacking, pieceBacked, pieceRestoring:
+			n++
+		case pieceWaiting, pieceUnranged:
+			if n == 0 {
+				continue
+			}
+		}
+		if n > aheadMost {
+			break
+		}
+	}
+	return n
+}
+
+// copies tells whether a stage has pieces.
+func (t *table) copies() bool { return t.stage == stageCopy || t.stage == stageRepair }
+
+// rowsLeft is how many group rows are still to be restored in this stage, as far as
+// can be told.
+func (t *table) rowsLeft(batch int64) float64 {
+	n := 0.0
+	for i := t.head; i < len(t.pieces); i++ {
+		p := &t.pieces[i]
+		switch {
+		case p.over():
+		case p.state <= pieceRanging:
+			n += float64(t.guess(p.Span)) * t.ratio
+		case p.rows > 0:
+			n += float64(p.rows) * t.ratio
+		default:
+			n += float64(min(batch, t.guess(p.Span)*int64(t.ratio)))
+		}
+	}
+	return n
+}

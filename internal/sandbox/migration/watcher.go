@@ -1,0 +1,310 @@
+package migration
+
+import (
+	"fmt"
+)
+
+// A watcher sees every request and every job's end: it names broken rules, and
+// counts work.
+type watcher struct {
+	violations []string
+	jobs       map[Side]map[Kind]int
+	copied     int64 // rows restored, secondaries included
+	repeated   int   // jobs that did again what had been done
+	finished   map[string]bool
+
+	readOnlyAt  float64
+	outage      float64
+	marks       map[string]Mark
+	unfinished  map[int64]*job // restores
+	last        map[string]Span
+	afterSum    map[string]bool // summed since its last restore
+	pairs       map[string][2]int
+	sourceSpans map[string][]summing
+	restores    map[string]int
+	span        map[int64]Span
+}
+
+type summing struct {
+	span Span
+	at   float64
+}
+
+func (w *watcher) init() {
+	w.jobs = map[Side]map[Kind]int{Source: {}, Destination: {}}
+	w.finished = map[string]bool{}
+	w.marks, w.unfinished = map[string]Mark{}, map[int64]*job{}
+	w.last, w.afterSum = map[string]Span{}, map[string]bool{}
+	w.pairs, w.sourceSpans, w.restores = map[string][2]int{}, map[string][]summing{}, map[string]int{}
+	w.readOnlyAt = -1
+}
+
+func (w *watcher) violate(at float64, format string, args ...any) {
+	w.violations = append(w.violations, fmt.Sprintf("%.1f s: ", at)+fmt.Sprintf(format, args...))
+}
+
+// Violation notes a request that breaks a rule of the protocol.
+func (p *Pair) Violation(format string, args ...any) { p.violate(p.now, format, args...) }
+
+// Violations lists the rules broken so far.
+func (p *Pair) Violations() []string { return p.violations }
+
+func (w *watcher) statusSet(status string, at float64) {
+	switch {
+	case status == "READ_ONLY" && w.readOnlyAt < 0:
+		w.readOnlyAt = at
+	case status == "READ_WRITE" && w.readOnlyAt >= 0:
+		w.outage, w.readOnlyAt = w.outage+at-w.readOnlyAt, -1
+	}
+}
+
+// judge looks at a request as it comes in.
+func (p *Pair) judge(s Side, r Request) {
+	p.watcher.jobs[s][r.Kind]++
+	if _, ok := p.kinds[r.Type]; !ok && r.Kind != Counts {
+		p.Violation("%s of %q, which is no primary type", r.Kind, r.Type)
+	}
+	switch r.Kind {
+	case Backup, Ranges:
+		if s != Source {
+			p.Violation("a %s job on the destination", r.Kind)
+		}
+		if m, ok := p.marks[r.Type]; p.stacks[Source].status == "READ_WRITE" && ok && m.Any && r.Span.Max > m.Span.Max {
+			p.Violation("%s of %s reaches %d, beyond the mark %d of a source that users write to", r.Kind, r.Type, r.Span.Max, m.Span.Max)
+		}
+		if len(p.marks) == 0 {
+			p.Violation("%s of %s before the counts", r.Kind, r.Type)
+		}
+	case Checksum:
+		key := fmt.Sprint(r.Type, r.Span, r.Size, r.Salt)
+		n := p.pairs[key]
+		n[s]++
+		p.pairs[key] = n
+		for _, j := range p.unfinished {
+			if s == Destination && j.req.Type == r.Type {
+				p.Violation("checksum of %s while it is being restored", r.Type)
+			}
+		}
+	case Restore:
+		p.judgeRestore(s, r)
+	}
+}
+
+func (p *Pair) judgeRestore(s Side, r Request) {
+	f, ok := p.files[r.Key]
+	switch {
+	case s != Destination:
+		p.Violation("restore of %s on the source", r.Type)
+		return
+	case !ok:
+		p.Violation("restore of %s from %q, which was never backed up", r.Type, r.Key)
+		return
+	case p.stacks[Destination].status != "READ_ONLY":
+		p.Violation("restore of %s while the destination is %s", r.Type, p.stacks[Destination].status)
+	}
+	for _, j := range p.unfinished {
+		switch {
+		case j.req.Type == r.Type:
+			p.Violation("two restores of %s at once", r.Type)
+		case (j.req.Type == "CHANGE" || r.Type == "CHANGE") && !p.config.ChangeBeside:
+			p.Violation("restore of %s beside one of %s", r.Type, j.req.Type)
+		}
+	}
+	if last, ok := p.last[r.Type]; ok && f.span.Min < last.Min && !p.afterSum[r.Type] {
+		p.Violation("restore of %s at %d after one at %d", r.Type, f.span.Min, last.Min)
+	}
+	p.last[r.Type], p.afterSum[r.Type] = f.span, false
+	p.unfinished[p.nextID+1+1_000_000] = &job{req: r}
+}
+
+// done notes the end of a job, and whether its work had been done before.
+func (p *Pair) done(j *job) {
+	delete(p.unfinished, j.id)
+	if j.fails != "" || j.again {
+		return
+	}
+	var name string
+	switch j.req.Kind {
+	case Backup, Ranges, Checksum:
+		name = fmt.Sprint(j.side, j.req.Kind, j.req.Type, j.req.Span, j.req.Size, j.req.Salt, p.restores[j.req.Type])
+	case Restore:
+		name = fmt.Sprint(j.req.Kind, j.req.Key)
+	default:
+		return
+	}
+	if p.finished[name] {
+		p.repeated++
+	}
+	p.finished[name] = true
+}
+
+func (p *Pair) summed(j *job) {
+	// A row that changes after its type's bins were compared may lag behind; the
+	// finer sums of the repair that follows do not change that.
+	if j.side == Source && j.req.Size == p.BatchSize() {
+		p.sourceSpans[j.req.Type] = append(p.sourceSpans[j.req.Type], summing{j.req.Span, p.now})
+	}
+	if j.side == Destination {
+		p.afterSum[j.req.Type] = true
+	}
+}
+
+func (p *Pair) marked(marks []Mark) {
+	for _, m := range marks {
+		if _, ok := p.kinds[m.Type]; ok {
+			p.marks[m.Type] = m
+		}
+	}
+}
+
+// restored checks that no CHANGE is visible before what it describes.
+func (p *Pair) restored(j *job, f file) {
+	p.copied += f.group
+	p.restores[j.req.Type]++
+	if j.req.Type != "CHANGE" || p.config.Scale == 1 {
+		return
+	}
+	nodes, ok := p.tables[Destination]["NODE"].(*rows)
+	if !ok {
+		return
+	}
+	src := p.tables[Source]["NODE"].(*rows)
+	for _, x := range p.files[j.req.Key].rows {
+		_, there := nodes.at(x.object)
+		_, lives := src.at(x.object)
+		if x.object != 0 && lives && !there {
+			p.Violation("CHANGE %d is restored before NODE %d, which it describes", x.id, x.object)
+			return
+		}
+	}
+}
+
+// A Summary is what became of a run.
+type Summary struct {
+	Jobs       map[string]map[string]int `json:"jobs"`
+	Copied     int64                     `json:"rows_copied"`
+	Changed    int64                     `json:"rows_changed"`
+	Wrong      int64                     `json:"wrong_rows"`
+	Behind     int64                     `json:"rows_behind"` // changed at the source after they were compared
+	Repeated   int                       `json:"repeated"`
+	Violations []string                  `json:"violations"`
+	Outage     float64                   `json:"outage_s"`
+	Requests   [2]int64                  `json:"requests"`
+	SlotUse    [2]float64                `json:"slot_use"`
+}
+
+// Summary compares both stacks, row by row.
+func (p *Pair) Summary() Summary {
+	for key, n := range p.pairs {
+		if n[Source] == 0 || n[Destination] == 0 {
+			p.violate(p.now, "checksum of one side only: %s", key)
+		}
+	}
+	p.pairs = map[string][2]int{}
+	s := Summary{Jobs: map[string]map[string]int{}, Copied: p.copied, Repeated: p.repeated, Violations: p.violations, Outage: p.outage}
+	if s.Violations == nil {
+		s.Violations = []string{}
+	}
+	if p.readOnlyAt >= 0 {
+		s.Outage += p.now - p.readOnlyAt
+	}
+	for side, st := range p.stacks {
+		s.Jobs[Side(side).String()] = map[string]int{}
+		for _, k := range Kinds() {
+			if n := p.watcher.jobs[Side(side)][k]; n > 0 {
+				s.Jobs[Side(side).String()][string(k)] = n
+			}
+		}
+		s.Requests[side] = st.requests
+		if p.now > 0 {
+			s.SlotUse[side] = st.busy / p.now / float64(st.slots)
+		}
+	}
+	for _, t := range p.types {
+		changed, wrong, behind := p.compare(t.Name)
+		s.Changed, s.Wrong, s.Behind = s.Changed+changed, s.Wrong+wrong, s.Behind+behind
+	}
+	return s
+}
+
+func (p *Pair) compare(name string) (changed, wrong, behind int64) {
+	switch src := p.tables[Source][name].(type) {
+	case *intervals:
+		dst := p.tables[Destination][name].(*intervals)
+		for _, c := range src.changes {
+			if c.moment != never {
+				changed++
+			}
+		}
+		return changed + src.limit - min(src.base.rank(p.startOf(name)+1), src.limit), dst.wrong(), 0
+	case *rows:
+		dst := p.tables[Destination][name].(*rows)
+		for i, j := 0, 0; i < len(src.rows) || j < len(dst.rows); {
+			var id int64
+			same := false
+			switch {
+			case j == len(dst.rows) || i < len(src.rows) && src.rows[i].id < dst.rows[j].id:
+				id = src.rows[i].id
+				i++
+			case i == len(src.rows) || dst.rows[j].id < src.rows[i].id:
+				id = dst.rows[j].id
+				j++
+			default:
+				id, same = src.rows[i].id, src.rows[i] == dst.rows[j]
+				i, j = i+1, j+1
+			}
+			switch {
+			case same:
+			case p.mayLag(name, src, id):
+				behind++
+			default:
+				wrong++
+			}
+		}
+		return int64(len(src.changed)), wrong, behind
+	}
+	return 0, 0, 0
+}
+
+// startOf is the highest ID the destination had at the beginning.
+func (p *Pair) startOf(name string) int64 {
+	s := situations[p.config.Situation]
+	src := p.tables[Source][name].(*intervals)
+	if s.fresh {
+		return 0
+	}
+	n := src.base.total()
+	old := max(1, n-int64(float64(n)*s.top+0.999999))
+	return src.base.id(old - 1)
+}
+
+// mayLag: the source is written to, and the row changed after it was last compared
+// or lies beyond the mark.
+func (p *Pair) mayLag(name string, src *rows, id int64) bool {
+	if p.stacks[Source].status != "READ_WRITE" {
+		return false
+	}
+	if m := p.marks[name]; id > m.Span.Max {
+		return true
+	}
+	c, ok := src.changed[id]
+	if !ok || c.at < 0 {
+		return false
+	}
+	last := -1.0
+	for _, s := range p.sourceSpans[name] {
+		if s.span.Min <= id && id <= s.span.Max {
+			last = max(last, s.at)
+		}
+	}
+	return c.at >= last
+}
+
+// Rows is how many rows there are of each type at the source, primaries only.
+func (p *Pair) Rows() map[string]int64 {
+	out := map[string]int64{}
+	for _, t := range p.types {
+		out[t.Name], _ = p.tables[Source][t.Name].count(Span{0, never - 1})
+	}
+	return out
+}
