@@ -100,6 +100,9 @@ func (s *Scheduler) failed(f *flight, r Record) {
 		s.release(f)
 	}
 	delete(s.jobs, f.N)
+	if r.Op == opRefused {
+		s.quiet[f.Side] = r.At + 5_000
+	}
 	if r.Op == opFailed {
 		s.times.failed(f, r.Reason)
 		s.tooMany(r.Reason)

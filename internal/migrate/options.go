@@ -7,7 +7,7 @@ type Options struct {
 	Types     []string // in the order of the destination; primary
 	AllTypes  []string // of both sides, secondaries too: what is counted
 	Batch     int64    // rows per backup and IDs per bin; 50 000
-	Backups   int      // long jobs on the source at once; 4
+	Backups   int      // backups on the source at once; 5
 	Restores  int      // long jobs on the destination at once; 4
 	InFlight  int      // jobs at once per stack; 8
 	Salt      string   // of the checksums; required
@@ -27,7 +27,7 @@ func (o Options) withDefaults() Options {
 	if o.Batch == 0 {
 		o.Batch = 50_000
 	}
-	set(&o.Backups, 4)
+	set(&o.Backups, 5)
 	set(&o.Restores, 4)
 	set(&o.InFlight, 8)
 	set(&o.Passes, 4)

@@ -23,7 +23,8 @@ type Scheduler struct {
 	jobs     map[int64]*flight
 	given    [2]int // jobs in flight
 	long     [2]int
-	most     [2]int // long jobs at once, now
+	most     [2]int   // long jobs at once, now
+	quiet    [2]int64 // a side that took no job is asked for none before
 	slowness [2][]float64
 	failures int // jobs that failed since the last that went well
 	stopped  error
@@ -73,10 +74,16 @@ func (s *Scheduler) Next(now time.Time) []Job {
 		return nil
 	}
 	if !s.marked {
+		if s.quiet[0] > at || s.quiet[1] > at {
+			return nil
+		}
 		return s.count(at)
 	}
 	for _, side := range []Side{Destination, Source} {
-		for s.given[side] < s.o.InFlight {
+		if s.quiet[side] > at {
+			continue
+		}
+		for most := s.atOnce(side); s.given[side] < most; {
 			c := s.best(side, at)
 			if c == nil {
 				break
@@ -85,6 +92,33 @@ func (s *Scheduler) Next(now time.Time) []Job {
 		}
 	}
 	return append(out, s.twins(at)...)
+}
+
+// atOnce is how many jobs may be in flight on side. More than the database has room
+// for keep it busy while others wait for a worker, which is right while there is
+// much to do; but once one type's serial restores decide, whatever runs beside them
+// only slows them.
+func (s *Scheduler) atOnce(side Side) int {
+	if side == Source {
+		return s.o.InFlight
+	}
+	var longest, last, work float64
+	for _, t := range s.tables {
+		if t.stage <= stageCheck && t.name != Change {
+			return s.o.InFlight // how long any chain is will only be known
+		}
+		c := s.chain(t)
+		work += c
+		if t.name == Change {
+			last = c
+		} else {
+			longest = max(longest, c)
+		}
+	}
+	if longest+last < work/float64(s.o.Restores) {
+		return s.o.InFlight
+	}
+	return min(s.o.InFlight, s.most[side]+1)
 }
 
 // Records returns what has happened since it was last called.
@@ -156,6 +190,8 @@ func (s *Scheduler) Wake(now time.Time) time.Time {
 			at = min(at, x)
 		}
 	}
+	sooner(s.quiet[0])
+	sooner(s.quiet[1])
 	for _, t := range s.tables {
 		if t.copies() {
 			for i := t.head; i < min(len(t.pieces), t.head+aheadMost+1); i++ {
@@ -305,26 +341,60 @@ func (s *Scheduler) othersDone() bool {
 // whose turn comes last, fills in.
 func (s *Scheduler) weight(t *table) float64 {
 	w := s.chain(t)
+	if t.stage <= stageCheck {
+		// What is compared soon tells soon how long its repair takes, and a type whose
+		// comparison is short costs the others little.
+		const soon = 200 // seconds
+		sum := float64(t.guess(Span{t.lower, t.upper})) * t.perRow(Checksum)
+		w *= 1 + soon/(10+sum)
+	}
 	if t.name == Change {
 		return w * 1e-6
 	}
 	return w
 }
 
-// chain is how long a type still takes by itself, in seconds.
+// chain is how long a type still takes by itself, in seconds: the sum of its serial
+// restores, those made likely by what is known to differ among them.
 func (s *Scheduler) chain(t *table) float64 {
-	w := fixedCost
-	switch t.stage {
-	case stageDone:
+	if t.stage == stageDone {
 		return 0
+	}
+	const (
+		badShare  = 0.01 // of all rows, before they are compared
+		fineShare = 0.2  // of the rows of bad bins
+	)
+	restore := t.perRow(Restore) * t.ratio
+	w := fixedCost * float64(stageDone-t.stage)
+	switch t.stage {
 	case stageCopy, stageRepair:
-		w += t.rowsLeft(s.o.Batch) * t.perRow(Restore)
+		w += t.rowsLeft(s.o.Batch)*t.perRow(Restore) + fixedCost*float64(len(t.pieces)-t.head)
+	case stageWeigh, stageRefine:
+		w += float64(t.suspected()) * restore * fineShare
 	}
 	if t.stage <= stageCheck {
 		rows := float64(t.guess(Span{t.lower, t.upper}))
-		w += rows * (t.perRow(Checksum)/float64(s.o.Restores) + 0.01*t.perRow(Restore)*t.ratio)
+		sum := rows * t.perRow(Checksum)
+		w += sum/float64(s.o.Restores) + float64(t.suspected())*restore*fineShare
+		w += rows * badShare * restore
 	}
-	return w + float64(stageDone-t.stage)
+	return w
+}
+
+// suspected is how many rows of the primary the ranges have that differ, or may.
+func (t *table) suspected() int64 {
+	var n int64
+	for _, list := range [][]Bad{t.bad, t.small} {
+		for _, b := range list {
+			n += b.Rows
+		}
+	}
+	for i := range t.sums {
+		if !t.sums[i].done && t.stage == stageRefine {
+			n += t.sums[i].rows
+		}
+	}
+	return n
 }
 
 // candidate is what t could do next on side.
@@ -372,10 +442,12 @@ func (s *Scheduler) grain() int64 { return max(1, s.o.Batch/50) }
 // toBackup: ranges are cut and backed up in order, a few ahead of the restorer.
 // CHANGE's may be made as early as there is time for them: files are inert.
 func (s *Scheduler) toBackup(t *table, at int64) *candidate {
-	ahead, cutting := t.ahead(), 0
+	ahead, cutting := 0, 0 // of what comes before: a range that is to be backed up again must not wait for itself
 	for i := t.head; i < len(t.pieces); i++ {
 		p := &t.pieces[i]
 		switch p.state {
+		case pieceBacking, pieceBacked, pieceRestoring:
+			ahead++
 		case pieceRanging:
 			cutting++
 		case pieceUnranged:

@@ -182,25 +182,6 @@ func (t *table) settleHead() {
 	}
 }
 
-// ahead counts backups made or being made whose restore is to come.
-func (t *table) ahead() int {
-	n := 0
-	for i := t.head; i < len(t.pieces); i++ {
-		switch t.pieces[i].state {
-		case pieceBacking, pieceBacked, pieceRestoring:
-			n++
-		case pieceWaiting, pieceUnranged:
-			if n == 0 {
-				continue
-			}
-		}
-		if n > aheadMost {
-			break
-		}
-	}
-	return n
-}
-
 // copies tells whether a stage has pieces.
 func (t *table) copies() bool { return t.stage == stageCopy || t.stage == stageRepair }
 

@@ -71,6 +71,9 @@ func Run(c Config) (*Result, error) {
 	return r, nil
 }
 
+// mostTurns is far more than any trial takes.
+const mostTurns = 400_000
+
 // ours runs the production scheduler, over kills.
 func ours(c Config, p *sim.Pair, r *Result) error {
 	rng := rand.New(rand.NewPCG(uint64(c.Seed), 99))
@@ -103,7 +106,12 @@ func ours(c Config, p *sim.Pair, r *Result) error {
 		for _, rec := range journal.records {
 			s.Replay(rec)
 		}
-		err := migrate.Run(ctx, s, v, journal, nil)
+		turns := 0
+		err := migrate.Run(ctx, s, v, journal, func(now time.Time) {
+			if turns++; turns > mostTurns {
+				kill(fmt.Errorf("no headway after %d turns: %s", turns, s.Progress(now)))
+			}
+		})
 		killed := v.dead() && err != nil
 		kill(nil)
 		r.Calls += v.calls

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -21,7 +22,7 @@ const (
 var epoch = time.Date(2026, 11, 28, 4, 0, 0, 0, time.UTC)
 
 func moment(seconds float64) time.Time {
-	return epoch.Add(time.Duration(seconds * float64(time.Second)))
+	return epoch.Add(time.Duration(math.Round(seconds*1e6)) * time.Microsecond)
 }
 
 // An action is due at a time.

@@ -7,10 +7,20 @@ type Work struct {
 	Sum                   float64
 	BackupNew, RestoreNew float64
 	BackupBad, RestoreBad float64
+	// Serial is what its restores take one after another: their work, and for each the
+	// least that passes between its end and the next one's beginning.
+	Serial float64
 }
 
 // Capacity is how many jobs a side's database can do at full speed.
 func (p *Pair) Capacity(s Side) float64 { return p.stacks[s].capacity }
+
+// fixed is a copying job's work whatever its rows; turn is a call to start it, an
+// idle worker of eight that finds it, and half a call to see that it is over.
+const (
+	fixed = 0.4
+	turn  = 0.07 + 1.0/9 + 0.035
+)
 
 // finer is how finely a bad bin is looked at: rows of a part that holds no change
 // need no copying.
@@ -35,26 +45,37 @@ func (p *Pair) Workload() []Work {
 		jobs := fresh / float64(p.BatchSize())
 		w.BackupNew, w.RestoreNew = 0.4*jobs+b*fresh, 0.4*jobs+r*fresh
 		if i, ok := src.(*intervals); ok {
-			bad, parts := i.touched(p.BatchSize() / finer)
-			w.BackupBad, w.RestoreBad = b*bad+0.4*parts, (r+60e-6)*bad+0.4*parts
+			w.BackupBad, w.RestoreBad = i.touched(p.BatchSize()/finer, b, fixed), i.touched(p.BatchSize()/finer, r+60e-6, fixed)
+			w.Serial = i.touched(p.BatchSize()/finer, r+60e-6, fixed+turn)
 		}
+		w.Serial += w.RestoreNew + turn*jobs
 		out = append(out, w)
 	}
 	return out
 }
 
-// touched is how many rows the parts of bins have that hold a change, and how many
-// batches they fill at least.
-func (t *intervals) touched(part int64) (group, batches float64) {
-	last := int64(-1)
-	var rows int64
-	for _, c := range t.changes {
-		if b := c.id / part; b != last {
-			n, _ := t.count(Span{b * part, b*part + part - 1})
-			rows += n
-			last = b
-		}
+// touched is the work of copying the parts of bins that hold a change, at so much a
+// row. Where two do not touch, that is another job with its fixed cost, or the rows
+// between are copied along, whichever is less.
+func (t *intervals) touched(part int64, perRow, fixed float64) float64 {
+	work, last := 0.0, int64(-1)
+	cost := func(s Span) float64 {
+		n, _ := t.count(s)
+		return perRow * t.ratio * float64(n)
 	}
-	group = float64(rows) * t.ratio
-	return group, group / float64(part*finer)
+	for _, c := range t.changes {
+		b := c.id / part
+		if b == last {
+			continue
+		}
+		work += cost(Span{b * part, b*part + part - 1})
+		switch {
+		case last < 0:
+			work += fixed
+		case b > last+1:
+			work += min(fixed, cost(Span{(last + 1) * part, b*part - 1}))
+		}
+		last = b
+	}
+	return work
 }
