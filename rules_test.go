@@ -38,6 +38,7 @@ var placements = []placement{
 	{root, nil, "the nouns depend on nothing, so everything can depend on them"},
 	{"cmd/synops", []string{"internal/cli"}, "main hands over streams and signals; all wiring is in cli, where tests reach it"},
 	{"cmd/cloudsim", []string{root, "internal/emulator", "internal/rehearsal", "internal/sandbox"}, "the emulator as a program of its own, so that it is never in the bundle"},
+	{"cmd/migsim", []string{"internal/migrate", "internal/migrate/trial", "internal/sandbox/migration"}, "judges schedules; a program of its own, so that no simulation is in the bundle"},
 	{"internal/cli", []string{root, "internal/...", "deploy"}, "the only place that joins packages"},
 	{"deploy", nil, "templates and nothing else: cli hands them to whoever deploys or judges them"},
 
@@ -66,6 +67,8 @@ var placements = []placement{
 	{"internal/render", []string{root}, "the same input gives the same files: it asks nobody anything"},
 	{"internal/actions", []string{root}, "speaks with the runner of a job; what to say, cli decides"},
 	{"internal/migrate", []string{root}, "the long migration works against interfaces, so that each cut can be tested"},
+	{"internal/migrate/trial", []string{"internal/migrate", "internal/sandbox/migration"}, "lets schedules migrate simulated stacks in virtual time"},
+	{"internal/sandbox/migration", nil, "two stacks as a migration sees them: shared code would share its mistakes"},
 	{"internal/toolrun", []string{root}, "it runs a tool and does not know which"},
 	{"internal/toolrun/account", []string{root, "internal/toolrun", "internal/awsauth"}, "what tools need of an account, and nothing of what they are"},
 	{"internal/toolrun/toolruntest", nil, "a server of sources for tests knows no tool"},
@@ -84,6 +87,8 @@ var onlyTests = map[string][]string{
 	"internal/sandbox":               {"internal/cli", "internal/rehearsal", "cmd/cloudsim"}, // "synops sandbox" and "demo"
 	"internal/emulator":              {"cmd/cloudsim", "internal/rehearsal"},
 	"internal/rehearsal":             {"cmd/cloudsim"},
+	"internal/sandbox/migration":     {"cmd/migsim", "internal/migrate/trial"},
+	"internal/migrate/trial":         {"cmd/migsim"},
 	"internal/emulator/emulatortest": nil,
 	"internal/adminapi/adminapitest": nil,
 	"internal/engine/enginetest":     nil,

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/migrate"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/migrate/trial"
@@ -17,7 +16,6 @@ import (
 )
 
 func main() {
-	go func() { time.Sleep(25e9); panic("x") }()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -42,6 +42,7 @@ type flight struct {
 	expected time.Duration
 	rows     int64
 	t        *table
+	followed int64 // since when this process does
 	twin     int64 // of it, or it is the twin of
 	long     bool
 	took     int64 // milliseconds
@@ -147,6 +148,7 @@ func (s *Scheduler) Resume(now time.Time) []Job {
 			s.record(Record{Op: opLost, At: milli(now), N: n, Reason: "the process that started it ended before it knew its ID"})
 			continue
 		}
+		f.followed = milli(now) // its answer may have waited for us all along
 		out = append(out, s.jobOf(f))
 	}
 	return out
@@ -218,7 +220,7 @@ func (f *flight) twinDue() int64 {
 	if f.Kind == Restore || f.twin != 0 || f.answered || f.ServerID == "" {
 		return 0
 	}
-	return f.began + max(twinAfter, twinFactor*f.expected).Milliseconds()
+	return max(f.began, f.followed) + max(twinAfter, twinFactor*f.expected).Milliseconds()
 }
 
 func (s *Scheduler) twins(at int64) []Job {

@@ -120,7 +120,7 @@ func ours(c Config, p *sim.Pair, r *Result) error {
 		if killed {
 			r.Kills++
 			r.InFlight += s.InFlight()
-			p.Advance(p.Now() + 20 + 600*rng.Float64()) // until somebody resumes it
+			p.Advance(p.Now() + 5 + 60*rng.Float64()) // until somebody resumes it
 			continue
 		}
 		if err != nil {

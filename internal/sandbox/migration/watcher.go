@@ -22,6 +22,7 @@ type watcher struct {
 	pairs       map[string][2]int
 	sourceSpans map[string][]summing
 	restores    map[string]int
+	wrongAre    []string
 	span        map[int64]Span
 }
 
@@ -187,6 +188,7 @@ type Summary struct {
 	Wrong      int64                     `json:"wrong_rows"`
 	Behind     int64                     `json:"rows_behind"` // changed at the source after they were compared
 	Repeated   int                       `json:"repeated"`
+	WrongAre   []string                  `json:"wrong,omitempty"` // the first few
 	Violations []string                  `json:"violations"`
 	Outage     float64                   `json:"outage_s"`
 	Requests   [2]int64                  `json:"requests"`
@@ -224,6 +226,7 @@ func (p *Pair) Summary() Summary {
 		changed, wrong, behind := p.compare(t.Name)
 		s.Changed, s.Wrong, s.Behind = s.Changed+changed, s.Wrong+wrong, s.Behind+behind
 	}
+	s.WrongAre = p.wrongAre
 	return s
 }
 
@@ -259,11 +262,28 @@ func (p *Pair) compare(name string) (changed, wrong, behind int64) {
 				behind++
 			default:
 				wrong++
+				p.describe(name, id)
 			}
 		}
 		return int64(len(src.changed)), wrong, behind
 	}
 	return 0, 0, 0
+}
+
+// describe notes a wrong row, for whoever has to find out why.
+func (p *Pair) describe(name string, id int64) {
+	if len(p.wrongAre) == 10 {
+		return
+	}
+	at := func(t table) string {
+		r := t.(*rows)
+		if k, ok := r.at(id); ok {
+			return fmt.Sprintf("%+v", r.rows[k])
+		}
+		return "none"
+	}
+	src := p.tables[Source][name].(*rows)
+	p.wrongAre = append(p.wrongAre, fmt.Sprintf("%s %d: source %s, destination %s, changed %+v, summed %+v", name, id, at(src), at(p.tables[Destination][name]), src.changed[id], p.sourceSpans[name]))
 }
 
 // startOf is the highest ID the destination had at the beginning.
@@ -291,13 +311,14 @@ func (p *Pair) mayLag(name string, src *rows, id int64) bool {
 	if !ok || c.at < 0 {
 		return false
 	}
-	last := -1.0
+	// The first time: a job delivered twice, or one whose twin was quicker, sums once
+	// more what nobody reads.
 	for _, s := range p.sourceSpans[name] {
 		if s.span.Min <= id && id <= s.span.Max {
-			last = max(last, s.at)
+			return c.at >= s.at
 		}
 	}
-	return c.at >= last
+	return false
 }
 
 // Rows is how many rows there are of each type at the source, primaries only.

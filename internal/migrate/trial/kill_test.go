@@ -1,0 +1,81 @@
+package trial
+
+import (
+	"testing"
+
+	sim "github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
+)
+
+// TestKilledAndResumed: killed at random instants, between writing down and doing
+// too, and resumed from its journal, it does again no more than what was in flight
+// at each kill, breaks no rule, and ends with the same rows.
+func TestKilledAndResumed(t *testing.T) {
+	situations, kills := []string{"final", "nightly"}, 4
+	if proving {
+		situations, kills = append(situations, "initial"), 20
+	}
+	for _, situation := range situations {
+		t.Run(situation, func(t *testing.T) {
+			t.Parallel()
+			c := Config{Config: sim.Config{Seed: 7, Profile: "E", Situation: situation, Scale: 1000}, Schedule: "ours"}
+			calm := try(t, c)
+			sound(t, calm)
+			c.Kills, c.Makespan = kills, calm.Makespan
+			r := try(t, c)
+			sound(t, r)
+			if r.Kills == 0 {
+				t.Error("it was never killed")
+			}
+			if r.Repeated-calm.Repeated > r.InFlight {
+				t.Errorf("%d jobs did again what had been done, %d undisturbed; only %d were in flight at the kills", r.Repeated, calm.Repeated, r.InFlight)
+			}
+			t.Logf("%d kills, %d in flight, %d repeated; %.0f s, undisturbed %.0f s", r.Kills, r.InFlight, r.Repeated, r.Makespan, calm.Makespan)
+		})
+	}
+}
+
+// TestBaseline: the incumbent's schedule takes what is known of it, within a tenth:
+// otherwise no comparison with it counts. Hours.
+func TestBaseline(t *testing.T) {
+	for _, known := range []struct {
+		profile, situation string
+		hours              float64
+	}{
+		{"R", "nightly", 2.08}, {"R", "final", 0.59},
+		{"B", "nightly", 2.96}, {"B", "final", 0.81},
+		{"E", "nightly", 2.58}, {"E", "final", 0.73},
+		{"R", "initial", 30.0}, {"B", "initial", 30.5}, {"E", "initial", 29.2},
+	} {
+		r := try(t, Config{Config: sim.Config{Seed: 1, Profile: known.profile, Situation: known.situation, Scale: 1}, Schedule: "incumbent"})
+		if r.Wrong > 0 {
+			t.Errorf("%s %s: %d rows are wrong", known.profile, known.situation, r.Wrong)
+		}
+		if h := r.Makespan / 3600; h < 0.9*known.hours || h > 1.1*known.hours {
+			t.Errorf("%s %s: the incumbent took %.2f h, known are %.2f h", known.profile, known.situation, h, known.hours)
+		}
+	}
+}
+
+// TestQuickerThanTheIncumbent: the same seed, workload and faults, the comparison
+// after the repair included.
+func TestQuickerThanTheIncumbent(t *testing.T) {
+	for _, want := range []struct {
+		profile, situation string
+		times              float64
+	}{
+		{"R", "final", 4}, {"B", "final", 5}, {"E", "final", 5},
+		{"R", "nightly", 5}, {"B", "nightly", 6}, {"E", "nightly", 6},
+	} {
+		c := Config{Config: sim.Config{Seed: 1, Profile: want.profile, Situation: want.situation, Scale: 1, Faults: true}, Schedule: "incumbent"}
+		theirs := try(t, c)
+		c.Schedule = "ours"
+		r := try(t, c)
+		sound(t, r)
+		if got := theirs.Makespan / r.Makespan; got < want.times {
+			t.Errorf("%s %s: %.1f times quicker than the incumbent, want %.0f", want.profile, want.situation, got, want.times)
+		}
+		if most := uint64(128 << 20); r.PeakClient > most {
+			t.Errorf("%s %s: %d bytes at most in the client, want %d", want.profile, want.situation, r.PeakClient, most)
+		}
+	}
+}
