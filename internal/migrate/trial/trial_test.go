@@ -20,7 +20,7 @@ func TestSmallScaleTruth(t *testing.T) {
 	}
 	for i, situation := range []string{"initial", "nightly", "final"} {
 		for seed := range n {
-			if !proving && seed%3 != i {
+			if turn := []int{2, 0, 0, 1, 1, 1, 0, 1, 0, 1}[seed%10]; !proving && turn != 2-i { // the first copy takes long
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/%d", situation, seed), func(t *testing.T) {
