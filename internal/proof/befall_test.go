@@ -79,6 +79,7 @@ func (j befallen) answers() launcher.Answers {
 // call arrives and after, and wants a person who follows and resumes to come to the
 // end: everything done, nothing recorded done again, at most once more for each
 // intent that was open; and never is anybody told that a worker is gone who acts.
+// One who cancels instead has what was begun settled, and nothing more begun.
 func TestBefallAnywhere(t *testing.T) {
 	var struck, missed atomic.Int64
 	t.Run("all", func(t *testing.T) {
@@ -117,6 +118,10 @@ type befallPlace struct {
 func (p befallPlace) String() string {
 	return fmt.Sprintf("%s/call %d %s", p.name, p.call, p.moment)
 }
+
+// cancels tells whether the person who finds the run cancels it, as at one place of
+// three, instead of going on.
+func (p befallPlace) cancels() bool { return (p.call+int(p.moment))%3 == 0 }
 
 // befallPlaces are every blow at each of so many calls.
 func befallPlaces(calls int) (all []befallPlace) {
@@ -169,10 +174,14 @@ func befallAt(t *testing.T, j befallen, at befallPlace) (struck bool) {
 		b.after(s, at.blow, l, ref, j)
 	case <-time.After(10 * time.Minute): // it made fewer calls this time
 	}
-	b.seeToTheEnd(l, ref, j)
+	if at.cancels() {
+		b.cancelToTheEnd(l, ref, j)
+	} else {
+		b.seeToTheEnd(l, ref, j)
+		b.outcomes(ref, j.effects(j.n), ops.EffectDone, ops.EffectUnchanged)
+		b.ok(j.done(b.synapse, j.n))
+	}
 	told.check()
-	b.outcomes(ref, j.effects(j.n), ops.EffectDone, ops.EffectUnchanged)
-	b.ok(j.done(b.synapse, j.n))
 	b.intact(ref)
 	time.Sleep(time.Minute) // whoever released late has
 	held, err := b.store.Leases(t.Context())
@@ -241,6 +250,31 @@ func (b *bubble) seeToTheEnd(l *launcher.Launcher, ref ops.RunRef, j befallen) {
 		}
 	}
 	b.t.Fatal("three more attempts did not end the run")
+}
+
+// cancelToTheEnd has a person cancel the run and see to its end: what was begun is
+// settled, and nothing else.
+func (b *bubble) cancelToTheEnd(l *launcher.Launcher, ref ops.RunRef, j befallen) {
+	b.t.Helper()
+	atDeath, sent := b.ledger(ref), len(b.gate.all())
+	_, err := l.Cancel(b.t.Context(), ref, "proof", "enough of it")
+	b.ok(err)
+	r, err := l.End(b.t.Context(), ref, j.answers(), time.Minute, launcher.Follow{})
+	b.ok(err)
+	all := len(b.ledger(ref).recorded) == j.n
+	if r.Outcome != ops.RunCanceled && (r.Outcome != ops.Succeeded || !all) {
+		b.t.Errorf("canceled, it ended %s with %d of %d done: %s", r.Outcome, len(b.ledger(ref).recorded), j.n, r.Message)
+	}
+	if open := b.ledger(ref).open; len(open) > 0 {
+		b.t.Errorf("canceled, it left open: %v", open)
+	}
+	b.balance(ref, atDeath, sent)
+	// The service has what the journal says, and nothing else.
+	for _, w := range b.gate.all() {
+		if _, is := b.ledger(ref).recorded[w.effect]; w.applied && !is {
+			b.t.Errorf("%s was done, and the journal of the canceled run does not say so", w.effect)
+		}
+	}
 }
 
 // A listener hears what is told of a run while it goes on.

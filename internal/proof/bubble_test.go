@@ -59,6 +59,7 @@ func newBubble(t *testing.T, c sandbox.Config, change ...func(*emulator.Settings
 	c.NoThrottle, c.Clients, c.Users, c.Entities = true, 10_000, 10_000, 10_000
 	b := &bubble{sessions: time.Hour, rig: &rig{t: t, synapse: sandbox.New(c), host: "http://127.0.0.1:2"}}
 	b.gate = newGate(b.synapse)
+	b.rig.lost = b.lostAnswers
 	b.World = emulatortest.NewUnserved(t, append(change, func(s *emulator.Settings) {
 		s.Builds.Provisioning, s.Builds.StopDelay = 15*time.Second, 5*time.Second
 		s.Pipelines.VisibleAfter, s.Pipelines.Lag = 2*time.Second, time.Second
@@ -142,6 +143,9 @@ type process struct {
 	cut    bool          // the account is out of reach; the service is not
 	still  chan struct{} // closed when it goes on; nil: it goes on
 	ended  bool          // by itself
+	lost   []string      // effects whose answers did not reach it
+
+	askedFirst, askedLast time.Time // the service
 }
 
 func newProcess(met func(call) error) *process {
@@ -223,6 +227,16 @@ type lineOf struct {
 
 // RoundTrip carries a call while the process lives.
 func (l lineOf) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := l.carry(r)
+	if effect := effectOf(r); effect != "" && err != nil && !l.p.isDead() {
+		l.p.mu.Lock()
+		l.p.lost = append(l.p.lost, effect)
+		l.p.mu.Unlock()
+	}
+	return answer, err
+}
+
+func (l lineOf) carry(r *http.Request) (*http.Response, error) {
 	if !l.p.goes() {
 		return nil, errKilled
 	}
@@ -233,11 +247,7 @@ func (l lineOf) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := l.meet(c); err != nil {
 		return nil, err
 	}
-	if effectOf(r) != "" {
-		l.p.mu.Lock()
-		l.p.writes = append(l.p.writes, time.Now())
-		l.p.mu.Unlock()
-	}
+	l.p.note(c.name, effectOf(r) != "")
 	// What the process is killed over has arrived all the same.
 	answer, err := l.to.RoundTrip(r.WithContext(context.WithoutCancel(r.Context())))
 	c.moment = afterApplied
@@ -251,6 +261,29 @@ func (l lineOf) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return answer, nil
+}
+
+// note remembers a call to the service, which is about to arrive.
+func (p *process) note(name string, writes bool) {
+	if !strings.HasPrefix(name, "synapse ") {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.askedLast = time.Now()
+	if p.askedFirst.IsZero() {
+		p.askedFirst = p.askedLast
+	}
+	if writes {
+		p.writes = append(p.writes, p.askedLast)
+	}
+}
+
+// asked tells when the process asked the service first and last; zero: never.
+func (p *process) asked() (first, last time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.askedFirst, p.askedLast
 }
 
 func (l lineOf) meet(c call) error {
@@ -316,6 +349,21 @@ func (b *bubble) workers() []*process {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.works)
+}
+
+// lostAnswers counts the answers to an effect's calls that did not reach a worker
+// which lived on.
+func (b *bubble) lostAnswers(effect string) (n int) {
+	for _, p := range b.workers() {
+		p.mu.Lock()
+		for _, e := range p.lost {
+			if e == effect {
+				n++
+			}
+		}
+		p.mu.Unlock()
+	}
+	return n
 }
 
 // befall has met decide what becomes of builds' calls from now on.

@@ -39,7 +39,7 @@ type stretch struct {
 func TestLongRun(t *testing.T) {
 	s := stretch{minutes: 20, build: 8, credentials: 10 * time.Minute, kill: 5 * time.Minute, job: 7 * time.Minute, hour: 3 * time.Minute}
 	if exhaustive() {
-		s = stretch{minutes: 2130, build: 480, credentials: time.Hour, kill: time.Hour, job: 330 * time.Minute, hour: time.Hour}
+		s = stretch{minutes: 2160, build: 480, credentials: time.Hour, kill: time.Hour, job: 330 * time.Minute, hour: time.Hour}
 	}
 	defer func(rate int) { runtime.MemProfileRate = rate }(runtime.MemProfileRate)
 	runtime.MemProfileRate = 16 << 10
@@ -50,14 +50,7 @@ func TestLongRun(t *testing.T) {
 func (s stretch) run(t *testing.T) {
 	b := newBubble(t, sandbox.Config{CallLog: 100}, func(e *emulator.Settings) { e.Builds.CredentialLife = s.credentials })
 	b.sessions = s.credentials
-	p, _ := b.Dev.CodeBuild.Project("synops-admin")
-	p.TimeoutInMinutes = emulator.Number(s.build)
-	for i, v := range p.Environment.EnvironmentVariables {
-		if v.Name == "SYNOPS_BUILD_MINUTES" {
-			p.Environment.EnvironmentVariables[i].Value = emulator.Text(strconv.Itoa(s.build))
-		}
-	}
-	b.ok(b.Dev.CodeBuild.PutProject(p))
+	b.limitBuilds(s.build)
 	b.befall(func(_ *process, c call) error { return dropped(c) })
 
 	began := time.Now()

@@ -59,7 +59,7 @@ func (r *rig) ledger(ref ops.RunRef) *ledger {
 
 // balance compares what was sent with what the journal allows: nothing before its
 // intent was durable, nothing after its outcome was, and at most once more for each
-// attempt that died with the intent open.
+// attempt that died with the intent open, or answer that did not arrive.
 func (r *rig) balance(ref ops.RunRef, atDeath *ledger, sentAtDeath int) {
 	r.t.Helper()
 	now := r.ledger(ref)
@@ -77,8 +77,12 @@ func (r *rig) balance(ref ops.RunRef, atDeath *ledger, sentAtDeath int) {
 		}
 	}
 	for effect, n := range sent {
-		if most := 1 + now.died[effect]; n > most {
-			r.t.Errorf("%s was sent %d times; %d attempts died with its intent open", effect, n, now.died[effect])
+		lost := 0
+		if r.lost != nil {
+			lost = r.lost(effect)
+		}
+		if most := 1 + now.died[effect] + lost; n > most {
+			r.t.Errorf("%s was sent %d times; %d attempts died with its intent open and %d answers were lost", effect, n, now.died[effect], lost)
 		}
 	}
 }

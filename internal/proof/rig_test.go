@@ -33,7 +33,8 @@ type rig struct {
 	home    string
 	token   string
 	host    string
-	environ []string // for every synops process, beside what it always gets
+	lost    func(effect string) int // answers that did not reach who sent it; nil: none
+	environ []string                // for every synops process, beside what it always gets
 }
 
 const wait = 30 * time.Second
