@@ -12,9 +12,9 @@ check:
 test *ARGS:
     go test ./... {{ARGS}}
 
-# The proofs in full: a kill at every journal entry, a cancel at every entry (slow)
+# The proofs in full: workers struck at every call, 36 hours of a run (an hour)
 prove:
-    SYNOPS_PROVE=1 go test -count=1 -timeout=60m ./...
+    SYNOPS_PROVE=1 go test -count=1 -timeout=120m ./...
 
 # Dashboards, task pages and schema from the catalog
 render *ARGS:
