@@ -106,6 +106,8 @@ func nextSteps(env *ops.Environment, outputs map[string]string) []string {
 		"  variable ROLE_TO_ASSUME                               " + outputs["ObserveRole"],
 		fmt.Sprintf("  variable ROLE_TO_ASSUME of the environment %-10s ", env.Name) + outputs["PerformRole"],
 		"  variable SYNAPSE_DEPLOYMENT_ROLE                      " + outputs["DeployRole"],
+		"  variable SYNOPS_STORE                                 s3://" + outputs["StoreBucket"],
+		"  variable SYNOPS_BUNDLE_BUCKET                         " + outputs["BundleBucket"],
 		"Then:"}
 	for _, name := range deploy.SecretNames(env) {
 		lines = append(lines, fmt.Sprintf("  synops secret put %s -e %s", name, env.Name))
