@@ -37,7 +37,7 @@ type stretch struct {
 // its job, credentials expire, and lines drop. The verdict is right, memory is
 // flat, and no line is lost or printed twice.
 func TestLongRun(t *testing.T) {
-	s := stretch{minutes: 20, build: 8, credentials: 10 * time.Minute, kill: 5 * time.Minute, job: 7 * time.Minute, hour: 3 * time.Minute}
+	s := stretch{minutes: 14, build: 6, credentials: 8 * time.Minute, kill: 4 * time.Minute, job: 5 * time.Minute, hour: 2 * time.Minute}
 	if exhaustive() {
 		s = stretch{minutes: 2160, build: 480, credentials: time.Hour, kill: time.Hour, job: 330 * time.Minute, hour: time.Hour}
 	}

@@ -40,7 +40,7 @@ func TestBefallHandOver(t *testing.T) {
 	var struck, missed atomic.Int64
 	t.Run("all", func(t *testing.T) {
 		for at, p := range befallPlaces(to + 2) {
-			if p.call < from || at%scaled(37, 1) != 0 {
+			if p.call < from || at%scaled(61, 1) != 0 {
 				continue
 			}
 			t.Run(p.String(), func(t *testing.T) {
