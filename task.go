@@ -61,6 +61,9 @@ type Task struct {
 	// Constants are what the environment's file says for this task, typed as inputs
 	// are. One that has an input's name is that input's value where none is given.
 	Constants []Input `json:"constants,omitempty"`
+	// Stages are the runs of other tasks, in order, that carry this one out; nil for
+	// a task that a worker carries out.
+	Stages []Stage `json:"stages,omitempty"`
 	// NoService: the task asks nothing of the Synapse service. No token is read, and
 	// no guard asks the service.
 	NoService bool `json:"no_service,omitempty"`

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -181,6 +182,9 @@ func (j *job) start(ctx context.Context) error {
 	if err := j.bind(ctx, st, asked, &answers); err != nil {
 		return err
 	}
+	if len(asked.task.Stages) > 0 {
+		return j.startStages(ctx, asked, answers)
+	}
 	l, err := j.starter(ctx, st, asked.choice, asked.request, "")
 	if err != nil {
 		return err
@@ -195,6 +199,17 @@ func (j *job) start(ctx context.Context) error {
 	j.header(asked.task, asked.request, ref, attached)
 	j.summarizeStart(ctx, l, asked, ref, &answers, attached)
 	return j.output("run", string(ref.Run), "watch", f.Watch)
+}
+
+// startStages carries a staged task out as far as it may go within the job. The
+// next job has nothing to follow: what is left is gone on with by the form Resume.
+func (j *job) startStages(ctx context.Context, asked *asking, answers launcher.Answers) error {
+	err := j.runStaged(ctx, asked, answers, &runFlags{until: j.followFor()})
+	if errors.Is(err, errLeft) {
+		j.say("The job's time is up; the stage that runs goes on. Come back with the form Resume.")
+		err = nil
+	}
+	return errors.Join(err, j.output("run", "", "watch", ops.WatchStart))
 }
 
 // startJob names the asking that starts a run, in the keys of claims.
@@ -246,6 +261,8 @@ func (j *job) became(ctx context.Context, l *launcher.Launcher, ref ops.RunRef) 
 	switch {
 	case err != nil:
 		return fmt.Sprintf("How run %s is cannot be told here: %v.", ref.Run, err)
+	case isStaged(v.Request):
+		return fmt.Sprintf("Run %s is carried out by its stages' runs: synops show tells how far it is.", ref.Run)
 	case v.State() == ops.StateEnded:
 		return fmt.Sprintf("Run %s ended %s: %s", ref.Run, v.Result.Outcome, v.Result.Message)
 	case v.Lost():

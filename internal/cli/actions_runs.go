@@ -173,8 +173,15 @@ func (j *job) againForm(ctx context.Context, fields map[string]string, start fun
 	j.by = j.who()
 	waiting, stop := context.WithTimeout(ctx, j.followFor())
 	defer stop()
-	f := &runFlags{plan: fields[ops.FieldPlan], confirm: fields[ops.FieldConfirm], detach: true}
-	if err := j.again(waiting, string(x.ref.Run), f, strings.Fields(fields[fieldSettle]), fields[fieldForce] == "true", start); err != nil {
+	f := &runFlags{plan: fields[ops.FieldPlan], confirm: fields[ops.FieldConfirm], detach: true, until: j.followFor()}
+	err = j.again(waiting, string(x.ref.Run), f, strings.Fields(fields[fieldSettle]), fields[fieldForce] == "true", start)
+	if isStaged(v.Request) {
+		if errors.Is(err, errLeft) {
+			err = nil // the stage that runs goes on; the form Resume comes back to it
+		}
+		return errors.Join(err, j.output("run", "", "watch", ops.WatchStart)) // carried out here, as far as it may go
+	}
+	if err != nil {
 		return err
 	}
 	b := report.Brief{Environment: v.Request.Environment, Title: fmt.Sprintf("%s in %s goes on", v.Request.Task, v.Request.Environment),

@@ -46,6 +46,9 @@ func (a *app) cancel(ctx context.Context, run, reason string, grace time.Duratio
 	if err := a.ownEnvironment(status.Request, a.p.Getenv(varContext)); err != nil {
 		return err
 	}
+	if isStaged(status.Request) {
+		return a.cancelStaged(ctx, x, status.Request, reason, grace, detach)
+	}
 	// Whoever cannot start a worker may still say that the run must end.
 	unable := a.starts(ctx, x, status)
 	asked, err := x.l.Cancel(ctx, x.ref, oneLine(a.p.requester()), reason)

@@ -124,6 +124,9 @@ func (a *app) followCommand() *cobra.Command {
 				return err
 			}
 			a.trouble.Environment = v.Request.Environment
+			if isStaged(v.Request) {
+				return a.showStaged(cmd.Context(), x, v.Request)
+			}
 			a.say("%s  %s", a.mark(v.Request.Environment), x.ref.Run)
 			return a.follow(cmd.Context(), x.l, x.ref, follow{until: until})
 		},

@@ -76,6 +76,9 @@ func (a *app) again(ctx context.Context, run string, f *runFlags, settle []strin
 	if err := a.ownEnvironment(v.Request, a.p.Getenv(varContext)); err != nil {
 		return err
 	}
+	if isStaged(v.Request) {
+		return a.resumeStaged(ctx, x, v.Request, answers, f)
+	}
 	// Attaching, or telling how it ended, takes no token.
 	if !attaches(v, force) {
 		if err := a.starts(ctx, x, v.RunStatus); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,6 +49,14 @@ func needTask(cmd *cobra.Command, args []string) error {
 
 // plan prints what a request would change.
 func (a *app) plan(ctx context.Context, asked *asking) error {
+	if len(asked.task.Stages) > 0 {
+		p, err := a.wholePlan(ctx, asked)
+		if err != nil {
+			return err
+		}
+		a.keepPlan(p, asked.task.Personal)
+		return a.printPlan(p, asked)
+	}
 	if a.plansThere(asked.choice.Environment) {
 		return a.planThere(ctx, asked)
 	}
@@ -114,6 +123,7 @@ type runFlags struct {
 	detach  bool
 	noWait  bool
 	until   time.Duration
+	stage   string // the last one to carry out, of a task with stages
 }
 
 func (a *app) registerShared(f *runFlags, cmd *cobra.Command) {
@@ -122,7 +132,7 @@ func (a *app) registerShared(f *runFlags, cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.detach, "detach", false, "start it and leave")
 	cmd.Flags().BoolVar(&f.noWait, "no-wait", false, "end refused, instead of waiting, while another run holds the lease")
 	a.registerGlass(cmd)
-	cmd.Flags().DurationVar(&f.until, "until", 0, "leave after this `TIME`, such as 330m, with exit code 4, while it goes on")
+	cmd.Flags().Var(&untilFlag{f}, "until", "leave after this `TIME`, such as 330m, with exit code 4, while it goes on; of a task with stages also after this stage")
 }
 
 // asks is who asks for attempts, as declared.
@@ -147,6 +157,27 @@ func (a *app) answers(f *runFlags) (launcher.Answers, error) {
 		ans.PlanDigest, ans.Approved = d, a.keptPlan(d)
 	}
 	return ans, nil
+}
+
+// An untilFlag is a time to leave after, or a stage.
+type untilFlag struct{ f *runFlags }
+
+var stageName = regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
+
+func (u *untilFlag) String() string { return "" }
+func (u *untilFlag) Type() string   { return "duration" }
+
+func (u *untilFlag) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	switch {
+	case err == nil:
+		u.f.until = d
+	case stageName.MatchString(s):
+		u.f.stage = s
+	default:
+		return errors.New("it is a time such as 330m, or a stage's name")
+	}
+	return nil
 }
 
 func checkUntil(d time.Duration) error {
@@ -177,6 +208,12 @@ func (a *app) runCommand() *cobra.Command {
 			}
 			if f.dryRun {
 				return a.plan(cmd.Context(), asked)
+			}
+			if len(asked.task.Stages) > 0 {
+				return a.runStaged(cmd.Context(), asked, answers, &f)
+			}
+			if f.stage != "" {
+				return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("%s has no stages, and --until says %s.", asked.task.Name, ops.Quote(f.stage)), Hint: "Give how long to follow, such as 330m."}
 			}
 			return a.run(cmd.Context(), asked, answers, &f)
 		},

@@ -26,6 +26,9 @@ func (a *app) showCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if isStaged(v.Request) {
+				return a.showStaged(cmd.Context(), x, v.Request)
+			}
 			return a.show(cmd.Context(), v)
 		},
 	}

@@ -21,6 +21,7 @@ import (
 type Documents interface {
 	CreateRequest(ctx context.Context, req *ops.Request) (ops.Digest, error)
 	Claim(ctx context.Context, key string, c ops.Claim) (ops.Claim, bool, error)
+	FindClaim(ctx context.Context, lane ops.Lane, key string) (*ops.Claim, error)
 	CreateStart(ctx context.Context, s ops.Start) error
 	CreateExecution(ctx context.Context, ref ops.RunRef, n int, e ops.Execution) error
 	Execution(ctx context.Context, ref ops.RunRef, n int) (*ops.Execution, error)

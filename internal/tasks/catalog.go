@@ -79,7 +79,7 @@ func accountEntries() []accountEntry {
 	for _, t := range tools() {
 		out = append(out, accountEntry{t.task, t.procedure})
 	}
-	return append(out, accountEntry{&deleteStackTask, deleteStack})
+	return append(out, accountEntry{&deleteStackTask, deleteStack}, accountEntry{&releaseTask, release})
 }
 
 // BindTools is Bind for a task that asks the account and not the service.

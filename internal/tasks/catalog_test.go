@@ -48,6 +48,7 @@ func TestCatalogNamesAndInputs(t *testing.T) {
 		"remove-dev-stacks destroys: source-ref (text) optional",
 		"deploy-dashboard changes: instance (text), repo-beanstalk-number (text), workers-beanstalk-number (text), portal-beanstalk-number (text), source-ref (text) optional",
 		"delete-stack destroys: stacks (list of text)",
+		"release destroys: instance (text), repo-and-workers-version (text), repo-beanstalk-version (integer) = 0, portal-version (text), portal-beanstalk-version (integer) = 0, vpc-subnet-color (choice), staging-after (text) = none, old-stacks (text)",
 	}
 	var got []string
 	for _, task := range tasks.Catalog() {
