@@ -437,5 +437,6 @@ func (s *staged) print() error {
 		}
 		doc.Stages = append(doc.Stages, row)
 	}
-	return s.a.print(doc, func(w io.Writer) error { return report.Timeline(w, doc, s.a.style()) })
+	a := s.a
+	return a.print(doc, func(w io.Writer) error { return report.Timeline(w, doc, a.style()) })
 }

@@ -3,7 +3,6 @@ package cli_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -154,5 +153,5 @@ func TestRelease_NeedsItsStages(t *testing.T) {
 	task := standInStages(t)
 	task.Stages[2].Task = "no-such-task"
 	r := newRig(t)
-	wantAnswer(t, r.synops(nil, releaseArgs[:len(releaseArgs)-2]...), 2, "stage final-migration", `there is no task "no-such-task"`, fmt.Sprint("Nothing"))
+	wantAnswer(t, r.synops(nil, releaseArgs[:len(releaseArgs)-2]...), 2, "stage final-migration", `there is no task "no-such-task"`, "Nothing")
 }
