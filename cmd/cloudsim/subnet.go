@@ -91,13 +91,13 @@ func insideOnly(ctx context.Context, t *rehearsal.Story) error {
 
 // unreachable is nil where nothing answers at host from here.
 func unreachable(ctx context.Context, t *rehearsal.Story, host string) error {
-	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
-	defer stop()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, host+"/repo/v1/version", nil)
 	if err != nil {
 		return fmt.Errorf("asking from outside: %w", err)
 	}
-	resp, err := http.DefaultClient.Do(r)
+	client := &http.Client{Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(r)
 	if err == nil {
 		resp.Body.Close()
 		return fmt.Errorf("%s answers outside of its network: %s", host, resp.Status)
