@@ -63,6 +63,9 @@ func Run(c Config) (*Result, error) {
 	default:
 		return nil, fmt.Errorf("schedule %q is none of ours and incumbent", c.Schedule)
 	}
+	for _, j := range p.Ran() { // both schedules alike: as the workers did it
+		r.Stretches = append(r.Stretches, migrate.Stretch{Kind: migrate.Kind(j.Kind), Side: migrate.Side(j.Side), Type: j.Type, Span: migrate.Span(j.Span), Began: moment(j.Began).UnixMilli(), End: moment(j.Ended).UnixMilli()})
+	}
 	r.Makespan = p.Now()
 	r.Summary = p.Summary()
 	if c.Schedule == "incumbent" {
@@ -116,7 +119,7 @@ func ours(c Config, p *sim.Pair, r *Result) error {
 		kill(nil)
 		r.Calls += v.calls
 		r.Saves, r.Records = journal.saves, len(journal.records)
-		r.Stretches, r.Report = s.Stretches(), s.Report(v.Now())
+		r.Report = s.Report(v.Now())
 		if killed {
 			r.Kills++
 			r.InFlight += s.InFlight()

@@ -113,8 +113,22 @@ type Pair struct {
 	nextWrite float64
 	writesDue int
 
+	ran []Ran
+
 	watcher
 }
+
+// A Ran is one job as a worker did it.
+type Ran struct {
+	Side         Side
+	Kind         Kind
+	Type         string
+	Span         Span
+	Began, Ended float64 // seconds
+}
+
+// Ran lists all jobs so far in the order they ended.
+func (p *Pair) Ran() []Ran { return p.ran }
 
 // New builds both stacks. The configuration must be valid.
 func New(c Config) (*Pair, error) {
@@ -427,6 +441,7 @@ func (p *Pair) finish(j *job) {
 	if !j.status.Done {
 		j.status.Took = p.now - j.submitted
 	}
+	p.ran = append(p.ran, Ran{Side: j.side, Kind: j.req.Kind, Type: j.req.Type, Span: j.req.Span, Began: j.begun, Ended: p.now})
 	p.done(j)
 	if j.fails != "" {
 		if !j.status.Done {
