@@ -270,15 +270,6 @@ type Artifact struct {
 	Digest Digest `json:"digest"`
 }
 
-// ParseOutcome returns s as an Outcome; the error is Invalid.
-func ParseOutcome(s string) (Outcome, error) {
-	switch o := Outcome(s); o {
-	case Succeeded, RunRefused, RunFailed, RunCanceled:
-		return o, nil
-	}
-	return "", &Error{Code: Invalid, Message: Quote(s) + " is not an outcome.", Hint: "It is one of succeeded, refused, failed, canceled."}
-}
-
 // RunState is how a run is, derived from its documents and never stored.
 type RunState string
 

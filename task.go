@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ type Task struct {
 	// AnyLane lets the requester choose the lane (the canary, which proves lanes).
 	AnyLane      bool              `json:"any_lane,omitempty"`
 	Environments []EnvironmentName `json:"environments,omitempty"` // empty: all
-	TimeLimit    time.Duration     `json:"time_limit"`             // of the run, over all attempts
+	TimeLimit    time.Duration     `json:"-"`                      // of the run, over all attempts; in JSON as time_limit
 	// MaxTargets is the most targets one run may have. Zero: 500, or 50 where the
 	// task destroys. An environment's max_targets raises it.
 	MaxTargets int `json:"max_targets,omitempty"`
@@ -69,6 +70,22 @@ type Task struct {
 	NoService bool `json:"no_service,omitempty"`
 	// Schedule is when the task may start by itself; nil: never.
 	Schedule *Schedule `json:"schedule,omitempty"`
+}
+
+// MarshalJSON writes the time limit as flags take it, "8h" or "30m": a bare number
+// would leave its unit to be guessed.
+func (t Task) MarshalJSON() ([]byte, error) {
+	type task Task
+	limit := t.TimeLimit.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if s, ok := strings.CutSuffix(limit, zero); ok {
+			limit = s + zero[:1]
+		}
+	}
+	return json.Marshal(struct {
+		task
+		TimeLimit string `json:"time_limit"`
+	}{task(t), limit})
 }
 
 // Input returns the input called name, or nil.

@@ -1,7 +1,9 @@
 package ops_test
 
 import (
+	"encoding/json"
 	"testing"
+	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
@@ -22,6 +24,23 @@ func TestMostTargets(t *testing.T) {
 	} {
 		if got := c.task.MostTargets(c.env); got != c.want {
 			t.Errorf("%s: MostTargets = %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestTaskJSON: the time limit has its unit with it.
+func TestTaskJSON(t *testing.T) {
+	for limit, want := range map[time.Duration]string{36 * time.Hour: "36h", 30 * time.Minute: "30m", 90 * time.Minute: "1h30m", 10*time.Hour + 10*time.Second: "10h0m10s", 0: "0s"} {
+		var got struct {
+			Name  string
+			Limit string `json:"time_limit"`
+		}
+		data, err := json.Marshal(&ops.Task{Name: "canary", TimeLimit: limit})
+		if err == nil {
+			err = json.Unmarshal(data, &got)
+		}
+		if err != nil || got.Name != "canary" || got.Limit != want {
+			t.Errorf("%s: %v, %+v, want %s", limit, err, got, want)
 		}
 	}
 }

@@ -49,11 +49,7 @@ type accounts struct {
 }
 
 func setupAccount(env *testscript.Env) error {
-	a := &accounts{}
-	var err error
-	if a.issuer, err = emulator.NewIssuer(); err != nil {
-		return err
-	}
+	a := &accounts{issuer: emulator.NewIssuer()}
 	a.issuer.Claims = func() (map[string]any, error) {
 		a.mu.Lock()
 		defer a.mu.Unlock()

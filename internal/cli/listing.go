@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,12 +67,12 @@ func (a *app) runsCommand() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runs(cmd.Context(), f) },
 	}
 	cmd.Flags().StringVar(&f.task, "task", "", "only runs of this `TASK`")
-	cmd.Flags().StringVar(&f.outcome, "outcome", "", "only runs with this `OUTCOME`: succeeded, refused, failed, canceled")
+	cmd.Flags().StringVar(&f.outcome, "outcome", "", "only runs with this `OUTCOME`: "+strings.Join(listed, ", "))
 	cmd.Flags().StringVar(&f.requester, "requester", "", "only runs that this `PERSON` asked for")
 	cmd.Flags().StringVar(&f.since, "since", "", "only runs since `WHEN`: a date, a time (RFC 3339), or an age such as 36h")
 	cmd.Flags().IntVar(&f.limit, "limit", 50, "at most `N`")
 	_ = cmd.RegisterFlagCompletionFunc("task", a.completeTaskName)
-	_ = cmd.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions([]string{"succeeded", "refused", "failed", "canceled"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions(listed, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -80,10 +81,8 @@ func (a *app) runs(ctx context.Context, f runsFilter) error {
 	if err != nil {
 		return err
 	}
-	if f.outcome != "" {
-		if _, err := ops.ParseOutcome(f.outcome); err != nil {
-			return err
-		}
+	if f.outcome != "" && !slices.Contains(listed, f.outcome) {
+		return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("No run is listed as %s.", shown(f.outcome)), Hint: "--outcome is one of " + strings.Join(listed, ", ") + "."}
 	}
 	if f.task != "" {
 		if _, err := tasks.Catalog().Task(ops.TaskName(f.task)); err != nil {
@@ -137,13 +136,30 @@ func (a *app) collect(ctx context.Context, st *store.Store, f runsFilter, since 
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if f.outcome == "" || string(row.Outcome) == f.outcome {
+		if f.outcome == "" || listedAs(row, f.outcome) {
 			rows = append(rows, row)
 		}
 	}
 	// IDs tell the second; those of one second are put in order here.
 	slices.SortStableFunc(rows, func(x, y report.Row) int { return y.Asked.Compare(x.Asked) })
 	return rows[:min(len(rows), f.limit)], nil
+}
+
+// listed are the words that the column OUTCOME shows.
+var listed = []string{"succeeded", "refused", "failed", "canceled", "running", "queued", lost, unreadable}
+
+const lost, unreadable = "lost", "unreadable"
+
+// listedAs tells whether the column OUTCOME shows a run as word. One that is lost is
+// shown as running or queued, too.
+func listedAs(row report.Row, word string) bool {
+	switch {
+	case row.Problem != "":
+		return word == unreadable
+	case row.Outcome != "":
+		return word == string(row.Outcome)
+	}
+	return word == string(row.State) || row.Lost && word == lost
 }
 
 // rowOf reads what a row shows. A run that cannot be read is listed too, with the

@@ -64,10 +64,7 @@ type world struct {
 // alter the settings.
 func newWorld(t *testing.T, change ...func(*emulator.Config)) *world {
 	t.Helper()
-	issuer, err := emulator.NewIssuer()
-	if err != nil {
-		t.Fatal(err)
-	}
+	issuer := emulator.NewIssuer()
 	idp := httptest.NewServer(issuer)
 	c := &clock{at: time.Now()}
 	settings := emulator.Defaults()

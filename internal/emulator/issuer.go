@@ -37,7 +37,9 @@ type Issuer struct {
 	Life time.Duration
 	Now  func() time.Time // nil: the machine's clock
 
-	key  *rsa.PrivateKey
+	// key is made when it is first needed: to look for primes takes longer than most
+	// of what is done on an emulated account, and few need a token.
+	key  func() (*rsa.PrivateKey, error)
 	id   string
 	mux  *http.ServeMux
 	jobs sync.Map // claims by request token
@@ -46,12 +48,15 @@ type Issuer struct {
 // IssuerURL is who GitHub's tokens say they are from.
 const IssuerURL = "https://" + githubIssuer
 
-// NewIssuer returns an issuer with a new key and a new RequestToken.
-func NewIssuer() (*Issuer, error) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, fmt.Errorf("making the issuer's key: %w", err)
-	}
+// NewIssuer returns an issuer with a key and a RequestToken of its own.
+func NewIssuer() *Issuer {
+	key := sync.OnceValues(func() (*rsa.PrivateKey, error) {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			return nil, fmt.Errorf("making the issuer's key: %w", err)
+		}
+		return key, nil
+	})
 	i := &Issuer{RequestToken: hex.EncodeToString(random(20)), key: key, id: hex.EncodeToString(random(8)), mux: http.NewServeMux()}
 	i.mux.HandleFunc("GET /token", i.serveToken)
 	i.mux.HandleFunc("GET /jwks", i.serveKeys)
@@ -61,7 +66,7 @@ func NewIssuer() (*Issuer, error) {
 			"response_types_supported": []string{"id_token"}, "id_token_signing_alg_values_supported": []string{"RS256"},
 		})
 	})
-	return i, nil
+	return i
 }
 
 // Job returns a request token of its own for a job with these claims.
@@ -148,7 +153,11 @@ func (i *Issuer) Token(claims map[string]any) (string, error) {
 	}
 	signed := base64.RawURLEncoding.EncodeToString(header) + "." + base64.RawURLEncoding.EncodeToString(body)
 	sum := sha256.Sum256([]byte(signed))
-	sig, err := rsa.SignPKCS1v15(rand.Reader, i.key, crypto.SHA256, sum[:])
+	key, err := i.key()
+	if err != nil {
+		return "", err
+	}
+	sig, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
 	if err != nil {
 		return "", fmt.Errorf("signing a token: %w", err)
 	}
@@ -156,10 +165,15 @@ func (i *Issuer) Token(claims map[string]any) (string, error) {
 }
 
 func (i *Issuer) serveKeys(w http.ResponseWriter, _ *http.Request) {
+	key, err := i.key()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	answerJSON(w, map[string]any{"keys": []map[string]string{{
 		"kty": "RSA", "alg": "RS256", "use": "sig", "kid": i.id,
-		"n": base64.RawURLEncoding.EncodeToString(i.key.N.Bytes()),
-		"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(i.key.E)).Bytes()),
+		"n": base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
+		"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
 	}}})
 }
 

@@ -90,8 +90,7 @@ func TestWebIdentity_Session(t *testing.T) {
 func TestWebIdentity_Refusals(t *testing.T) {
 	w := newWorld(t)
 	w.github(dev, "perform", devConditions)
-	other, err := emulator.NewIssuer() // another key under the same name
-	w.must(err)
+	other := emulator.NewIssuer() // another key under the same name
 	other.Now = w.clock.now
 	forged, err := other.Token(map[string]any{"aud": "sts.amazonaws.com", "sub": subject, "repository_id": "1234"})
 	w.must(err)

@@ -110,9 +110,7 @@ func (s *Stage) open() error {
 			return fmt.Errorf("making the folder: %w", err)
 		}
 	}
-	if s.Issuer, err = emulator.NewIssuer(); err != nil {
-		return err
-	}
+	s.Issuer = emulator.NewIssuer()
 	s.Issuer.Claims = s.config.Claims
 	if s.IssuerURL, err = s.serve(s.config.ListenIssuer, s.Issuer); err != nil {
 		return err
