@@ -289,6 +289,9 @@ func (p *Pair) begin(j *job) {
 	if j.req.Kind == Restore {
 		p.meet(j, r)
 	}
+	if id, ok := p.config.Broken[j.req.Type]; ok && j.req.Kind == Backup && j.req.Span.Min <= id && id <= j.req.Span.Max {
+		j.fails = "java.lang.IllegalArgumentException: a row could not be read"
+	}
 	j.begun, j.ends = p.now, 0
 	if st.begun == st.loses { // its machine is gone; the message comes back after its visibility
 		j.ends = p.now + 600

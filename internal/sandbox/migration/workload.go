@@ -28,6 +28,8 @@ type Config struct {
 	Slow   float64 // the destination's database is so many times slower; 0: 1
 	// Types keeps to the types named; nil: all.
 	Types []string
+	// Broken names one row by type that no backup can read.
+	Broken map[string]int64
 	// ChangeBeside allows CHANGE's restores beside other types'.
 	ChangeBeside bool
 }

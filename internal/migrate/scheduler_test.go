@@ -1,0 +1,88 @@
+package migrate
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestBacksOff: where long jobs take much longer than they did, fewer run at once;
+// when they take as long as before, as many as were asked for do again.
+func TestBacksOff(t *testing.T) {
+	s := NewScheduler(Options{Types: []string{"NODE"}, Salt: "salt"})
+	took := func(d time.Duration, times int) {
+		for range times {
+			f := &flight{Job: Job{Kind: Restore, Side: Destination, Type: "NODE"}, rows: 10_000, t: s.tables[0], long: true}
+			s.adapt(f, Record{Op: opDone, Rows: 10_000, Took: d.Milliseconds()})
+		}
+	}
+	asked := s.most[Destination]
+	took(5*time.Second, 30)
+	if s.most[Destination] != asked {
+		t.Fatalf("%d long jobs at once although nothing slowed, want %d", s.most[Destination], asked)
+	}
+	took(15*time.Second, 30)
+	if s.most[Destination] >= asked {
+		t.Errorf("%d long jobs at once while each takes three times as long", s.most[Destination])
+	}
+	if advice := strings.Join(s.Report(time.Now()).Advice, "\n"); !strings.Contains(advice, "Lower restore-parallelism") {
+		t.Errorf("the report advises %q", advice)
+	}
+	took(5*time.Second, 60)
+	if s.most[Destination] != asked {
+		t.Errorf("%d long jobs at once after it recovered, want %d", s.most[Destination], asked)
+	}
+}
+
+// TestNothingToCopy: types that are empty on both sides cost no job, and a type that
+// only the destination has rows of is cleared.
+func TestNothingToCopy(t *testing.T) {
+	s := NewScheduler(Options{Types: []string{"EMPTY", "GONE"}, Salt: "salt", Frozen: true})
+	now := time.Date(2026, 11, 28, 4, 0, 0, 0, time.UTC)
+	jobs := s.Next(now)
+	if len(jobs) != 2 || jobs[0].Kind != Counts || jobs[1].Kind != Counts {
+		t.Fatalf("began with %v, want one counts job for each side", jobs)
+	}
+	for _, j := range jobs {
+		a := &Answer{Marks: map[string]Mark{}}
+		if j.Side == Destination {
+			a.Marks["GONE"] = Mark{Span: Span{Min: 3, Max: 9}, Any: true}
+		}
+		s.Take(Event{N: j.N, At: now, ServerID: "1"})
+		s.Take(Event{N: j.N, At: now, Answer: a})
+	}
+	jobs = s.Next(now)
+	if len(jobs) != 1 || jobs[0].Type != "GONE" || jobs[0].Kind != Ranges || jobs[0].Span != (Span{3, 9}) {
+		t.Errorf("went on with %+v, want GONE's range 3 to 9", jobs)
+	}
+}
+
+// TestAnUnknownRestoreHoldsItsType: a restore of which nobody knows whether it runs
+// must not get a second one of its type beside it.
+func TestAnUnknownRestoreHoldsItsType(t *testing.T) {
+	o := Options{Types: []string{"TEAM"}, Salt: "salt", Frozen: true}
+	now := time.Date(2026, 11, 28, 4, 0, 0, 0, time.UTC)
+	one := Span{1, 9}
+	records := []Record{
+		{Op: opMarked, At: milli(now), Marks: map[string][2]Mark{"TEAM": {{Span: one, Any: true}, {}}}},
+		{Op: opStart, At: milli(now), N: 1, Job: &Job{N: 1, Kind: Ranges, Type: "TEAM", Span: one}},
+		{Op: opDone, At: milli(now), N: 1, Spans: []Span{one}},
+		{Op: opStart, At: milli(now), N: 2, Job: &Job{N: 2, Kind: Backup, Type: "TEAM", Span: one}},
+		{Op: opDone, At: milli(now), N: 2, Key: "backup.zip"},
+		{Op: opStart, At: milli(now), N: 3, Job: &Job{N: 3, Kind: Restore, Side: Destination, Type: "TEAM", Span: one, Key: "backup.zip"}},
+	}
+	s := NewScheduler(o)
+	for _, r := range records {
+		s.Replay(r)
+	}
+	if jobs := s.Resume(now.Add(time.Second)); len(jobs) != 0 {
+		t.Fatalf("follows %v, of which nobody knows the ID", jobs)
+	}
+	if jobs := s.Next(now.Add(2 * time.Second)); len(jobs) != 0 {
+		t.Errorf("started %+v although the restore before may be running", jobs)
+	}
+	jobs := s.Next(now.Add(time.Hour))
+	if len(jobs) != 1 || jobs[0].Kind != Restore || jobs[0].Key != "backup.zip" {
+		t.Errorf("an hour later: %+v, want the restore again, from the same backup", jobs)
+	}
+}
