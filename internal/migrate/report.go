@@ -82,10 +82,9 @@ func (s *Scheduler) InFlight() int { return s.given[0] + s.given[1] }
 // advice says what to tune, from what was seen.
 func (s *Scheduler) advice() []string {
 	var out []string
-	wanted := [2]int{s.o.Backups + 1, s.o.Restores}
 	for side, name := range []string{"backup-parallelism", "restore-parallelism"} {
-		if s.most[side] < wanted[side] {
-			out = append(out, fmt.Sprintf("The %s slowed when %d long jobs ran at once; it ended with %d. Lower %s next time.", Side(side), wanted[side], s.most[side], name))
+		if s.most[side] < s.asked[side] {
+			out = append(out, fmt.Sprintf("The %s slowed when %d long jobs ran at once; it ended with %d. Lower %s next time.", Side(side), s.asked[side], s.most[side], name))
 		}
 	}
 	twins := 0

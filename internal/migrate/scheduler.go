@@ -24,6 +24,7 @@ type Scheduler struct {
 	given    [2]int // jobs in flight
 	long     [2]int
 	most     [2]int   // long jobs at once, now
+	asked    [2]int   // and where nothing slows
 	quiet    [2]int64 // a side that took no job is asked for none before
 	slowness [2][]float64
 	failures int // jobs that failed since the last that went well
@@ -61,6 +62,7 @@ func NewScheduler(o Options) *Scheduler {
 	if s.o.Frozen {
 		s.most[Source]++
 	}
+	s.asked = s.most
 	return s
 }
 
@@ -619,12 +621,11 @@ func (s *Scheduler) adapt(f *flight, r Record) {
 		return
 	}
 	slices.Sort(w)
-	top := [2]int{s.o.Backups + 1, s.o.Restores}[f.Side]
 	switch median := w[window/2]; {
 	case median > 1.7:
 		s.most[f.Side] = max(2, s.most[f.Side]-1)
 	case median < 1.35:
-		s.most[f.Side] = min(top, s.most[f.Side]+1)
+		s.most[f.Side] = min(s.asked[f.Side], s.most[f.Side]+1)
 	}
 	s.slowness[f.Side] = nil
 }
