@@ -33,11 +33,10 @@ type table interface {
 
 // A file is a backup. Its range is the manifest's.
 type file struct {
-	span    Span
-	moment  int64
-	group   int64 // rows, secondaries included
-	rows    []row // small scale only
-	changes bool
+	span   Span
+	moment int64
+	group  int64 // rows, secondaries included
+	rows   []row // small scale only
 }
 
 func mix(x uint64) uint64 { // splitmix64's last step
