@@ -50,3 +50,7 @@ demo:
 # What standing two emulated accounts up looks like, from nothing to the doctor's page
 rehearse NAME="account" *ARGS:
     go run ./cmd/cloudsim rehearse {{NAME}} {{ARGS}}
+
+# The dashboards' forms through core's workflows, with act on emulated accounts
+e2e:
+    go run ./cmd/cloudsim rehearse workflows

@@ -34,6 +34,7 @@ var rehearsals = []rehearsed{
 	{name: "account", about: "two empty accounts become what runs need, and the doctor looks at them", tell: rehearseAccount},
 	{name: "runs", about: "runs in dev's account: planned, refused, canceled, killed and resumed, handed over", tell: rehearseRuns, stage: noThrottle},
 	{name: "subnet", about: "a service that answers in a network of its own alone, and a run in there", tell: rehearseSubnet, stage: hidden},
+	{name: "workflows", about: "the dashboards' forms, dispatched with act through core's workflows, in dev and prod", tell: rehearseWorkflows, stage: dashboards},
 }
 
 const usage = `usage: cloudsim serve [--dir D] [--listen ADDRESS] [--issuer ADDRESS] [--quick]

@@ -111,12 +111,10 @@ func (j *job) tell(err error) error {
 	case ok:
 		title, text = string(e.result.Outcome), e.result.Message+next(e.result.Next)
 	case ops.CodeOf(err) == ops.Invalid:
-		title, text = "invalid", text+next(ops.HintOf(err))
+		title = "invalid"
 	case ops.Refused(err) != nil:
 		r := ops.Refused(err)
 		title, text = "refused", r.Reason+next(r.Remedy)+fmt.Sprintf(" (guard %s)", r.Guard)
-	default:
-		text += next(ops.HintOf(err))
 	}
 	_ = j.console.Error(j.marked(title), j.clean(text))
 	return err

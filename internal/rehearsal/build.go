@@ -13,6 +13,14 @@ import (
 // Release is the version that the program is built as: prod takes releases only.
 const Release = "v1.0.0"
 
+// release is what the checkout is released as.
+func (s *Stage) release() string {
+	if s.config.Release != "" {
+		return s.config.Release
+	}
+	return Release
+}
+
 const modulePath = "github.com/Sage-Bionetworks/synapse-ops-core"
 
 // Build makes a release of the checkout that the working directory is in, files that
@@ -65,7 +73,7 @@ func (s *Stage) tag(ctx context.Context, source, release string) error {
 		{"init", "--quiet", "--initial-branch=main", release},
 		{"--git-dir=" + git, "--work-tree=" + source, "add", "--all"},
 		{"--git-dir=" + git, "commit", "--quiet", "--message=rehearsal"},
-		{"--git-dir=" + git, "tag", Release},
+		{"--git-dir=" + git, "tag", s.release()},
 		{"-C", release, "reset", "--quiet", "--hard"},
 	} {
 		cmd := exec.CommandContext(ctx, "git", args...)

@@ -44,8 +44,9 @@ type Config struct {
 	NoThrottle           bool               // the Synapses answer however fast they are asked
 	// Hosts are base URLs, by environment, of Synapses that are served elsewhere. The
 	// stage's own is not served then.
-	Hosts map[string]string
-	Log   *slog.Logger // of the accounts; nil: none
+	Hosts   map[string]string
+	Log     *slog.Logger // of the accounts; nil: none
+	Release string       // what the checkout is released as; "": Release
 	// Getenv gives this process's variables, of which programs get what they need to
 	// run at all. Claims gives those of tokens asked for with the issuer's own
 	// RequestToken; nil: none.
