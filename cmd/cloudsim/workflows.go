@@ -202,16 +202,13 @@ func (w *workflows) hostileForm(ctx context.Context) error {
 	if planned == nil {
 		return errors.New("no run that planned is named")
 	}
-	shown, err := w.Stage.Run(ctx, rehearsal.Command{Actor: w.Stage.Job(w.dev, rehearsal.Job{Workflow: "run-task.yml"}), Args: []string{"show", planned[1], "--format", "json"}})
+	inputs, err := w.planned(planned[1])
 	if err != nil {
 		return err
 	}
-	var doc struct {
-		Request struct{ Inputs map[string]string }
-	}
 	var got struct{ Texts []string }
-	if err := errors.Join(json.Unmarshal([]byte(shown.Stdout), &doc), json.Unmarshal([]byte(doc.Request.Inputs["job"]), &got)); err != nil {
-		return fmt.Errorf("reading what arrived: %w\n%s%s", err, shown.Stdout, shown.Stderr)
+	if err := json.Unmarshal([]byte(inputs["job"]), &got); err != nil {
+		return fmt.Errorf("reading what arrived: %w: %q", err, inputs)
 	}
 	for i, want := range corpus {
 		if i >= len(got.Texts) || got.Texts[i] != want {
@@ -221,6 +218,23 @@ func (w *workflows) hostileForm(ctx context.Context) error {
 	w.Say("%d texts arrived as they were sent.\n", len(corpus))
 	d = rehearsal.Dispatch{Workflow: "decertify-user.yml", Run: w.next(), Inputs: map[string]string{"users": "3350396; $(id)\n::error::x 335\u202e0396", "mode": "plan"}}
 	return w.dispatch(ctx, w.dev, d, false, "invisible or direction-changing characters")
+}
+
+// planned is what a build read as the inputs of a plan that it made.
+func (w *workflows) planned(run string) (map[string]string, error) {
+	store := w.Stage.Cloud.Account(w.dev.Account).S3
+	for _, bucket := range store.Buckets() {
+		data, err := store.Get(bucket, "plan/runs/"+run+"/plan.json", "")
+		if err != nil {
+			continue
+		}
+		var plan struct{ Inputs map[string]string }
+		if err := json.Unmarshal(data, &plan); err != nil {
+			return nil, fmt.Errorf("reading the plan of %s: %w", run, err)
+		}
+		return plan.Inputs, nil
+	}
+	return nil, fmt.Errorf("no bucket has the plan of %s", run)
 }
 
 // handOver: jobs that may follow for seconds only hand over to each other.
