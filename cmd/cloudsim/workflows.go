@@ -220,6 +220,11 @@ func (w *workflows) hostileForm(ctx context.Context) error {
 	return w.dispatch(ctx, w.dev, d, false, "invisible or direction-changing characters")
 }
 
+// slow has the service take its time over each change.
+func (w *workflows) slow(d time.Duration) {
+	w.dev.Synapse.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Method: "PUT", Path: "/verified", Latency: sandbox.Duration(d)}}})
+}
+
 // planned is what a build read as the inputs of a plan that it made.
 func (w *workflows) planned(run string) (map[string]string, error) {
 	store := w.Stage.Cloud.Account(w.dev.Account).S3
@@ -311,8 +316,8 @@ func (w *workflows) cancelledRun(ctx context.Context) error {
 	return err
 }
 
-// releasedAs has the checkout released as what its workflows call.
-func (s *simulation) releasedAs() error {
+// dashboards has the checkout released as what its workflows call.
+func dashboards(c *rehearsal.Config) error {
 	text, err := os.ReadFile(".github/workflows/run-task.yml")
 	if err != nil {
 		return fmt.Errorf("reading core's workflows, from the root of a checkout: %w", err)
@@ -321,6 +326,6 @@ func (s *simulation) releasedAs() error {
 	if m == nil {
 		return errors.New("core's workflows call no release")
 	}
-	s.config.Release = string(m[1])
+	c.Release, c.NoThrottle = string(m[1]), true
 	return nil
 }
