@@ -29,6 +29,32 @@ func (x *doctor) gitHubEnvironment(ctx context.Context) {
 	}
 }
 
+// scheduleSuffix ends the name of GitHub's environment for jobs of schedules.
+const scheduleSuffix = "-schedule"
+
+// gitHubSchedule looks at the environment of schedules, where one is enabled. It
+// asks nobody: who may come in is what counts.
+func (x *doctor) gitHubSchedule(ctx context.Context) {
+	enabled := false
+	for _, on := range x.c.Environment.Schedules {
+		enabled = enabled || on
+	}
+	if !enabled || x.GitHub == nil || x.GitHub.Token == "" {
+		return // without a token the line before says so
+	}
+	repository, name := x.c.Environment.Repository, x.env()+scheduleSuffix
+	about, settings := "GitHub environment "+name, fmt.Sprintf("Set it in the settings of %s, under Environments.", repository)
+	p, err := x.GitHub.environment(ctx, repository, name)
+	switch {
+	case err != nil:
+		x.untold(about, notShown(err), "")
+	case p.Branches == nil:
+		x.fail(about, settings, "takes every branch: whoever may push one starts what a schedule starts")
+	default:
+		x.pass(about, "takes certain branches only")
+	}
+}
+
 func (x *doctor) gitHubBranch(ctx context.Context) {
 	about := "GitHub branch rules"
 	if x.GitHub == nil || x.GitHub.Token == "" || x.Core == "" {

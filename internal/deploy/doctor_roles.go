@@ -20,6 +20,7 @@ import (
 const (
 	RoleObserve        = "synops-observe"
 	RolePerform        = "synops-perform"
+	RoleSchedule       = "synops-schedule"
 	RoleDeploy         = "synops-deploy"
 	roleBreakGlass     = "synops-break-glass"
 	roleStackBuilder   = "synops-stack-builder"
@@ -61,7 +62,7 @@ func (x *doctor) roles(ctx context.Context) {
 			x.fail("roles", remedy, "not there: %s", strings.Join(missing, ", "))
 		}
 	}
-	look(x.bootstrapRemedy(), RoleObserve, RolePerform, RoleDeploy, roleBreakGlass, roleStackBuilder, RoleCloudFormation)
+	look(x.bootstrapRemedy(), RoleObserve, RolePerform, RoleSchedule, RoleDeploy, roleBreakGlass, roleStackBuilder, RoleCloudFormation)
 	for _, l := range x.lanesHere() {
 		if s, err := x.find(ctx, LaneStack(l)); err == nil && footingOf(s) == create {
 			continue // its absence is told as one
@@ -79,7 +80,7 @@ const claim = "token.actions.githubusercontent.com:"
 // trust looks at who may become the roles that GitHub takes: whatever else the
 // policies say, these conditions must stand in every statement that lets a token in.
 func (x *doctor) trust(ctx context.Context) {
-	for _, name := range []string{RoleObserve, RolePerform, RoleDeploy} {
+	for _, name := range []string{RoleObserve, RolePerform, RoleSchedule, RoleDeploy} {
 		about := "trust " + name
 		r, err := x.role(ctx, name)
 		if ops.CodeOf(err) == ops.NotFound {
@@ -90,7 +91,11 @@ func (x *doctor) trust(ctx context.Context) {
 			continue
 		}
 		environment := ""
-		if name != RoleObserve {
+		switch name {
+		case RoleObserve:
+		case RoleSchedule:
+			environment = x.env() + scheduleSuffix
+		default:
 			environment = x.env()
 		}
 		if wrong := untrusty(aws.ToString(r.AssumeRolePolicyDocument), x.c.Environment.Repository, environment); wrong != "" {

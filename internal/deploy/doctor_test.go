@@ -167,11 +167,14 @@ func newPatient() *patient {
 		"synops-bootstrap":  {StackName: aws.String("synops-bootstrap"), StackStatus: types.StackStatusUpdateComplete, Outputs: []types.Output{output("StoreBucket", "store-1"), output("BundleBucket", "bundles-1")}},
 		"synops-lane-admin": {StackName: aws.String("synops-lane-admin"), StackStatus: types.StackStatusCreateComplete, Parameters: []types.Parameter{value("VpcId", "vpc-0a1b2c3d"), value("SubnetIds", "subnet-0a1b2c3d,subnet-1a1b2c3d")}},
 	}
-	for _, name := range []string{"observe", "perform", "deploy", "break-glass", "stack-builder", "cloudformation", "lane-admin", "pipeline-admin"} {
+	for _, name := range []string{"observe", "perform", "schedule", "deploy", "break-glass", "stack-builder", "cloudformation", "lane-admin", "pipeline-admin"} {
 		r := &iamtypes.Role{PermissionsBoundary: &iamtypes.AttachedPermissionsBoundary{PermissionsBoundaryArn: aws.String("arn:aws:iam::111111111111:policy/synops-boundary")}}
 		r.AssumeRolePolicyDocument = trust(asIs, "environment:dev", `"token.actions.githubusercontent.com:environment":"dev",`)
-		if name == "observe" {
+		switch name {
+		case "observe":
 			r.AssumeRolePolicyDocument = trust(asIs, "ref:refs/heads/main", "")
+		case "schedule":
+			r.AssumeRolePolicyDocument = trust(asIs, "environment:dev-schedule", `"token.actions.githubusercontent.com:environment":"dev-schedule",`)
 		}
 		p.role["synops-"+name] = r
 	}
@@ -269,6 +272,10 @@ func TestDoctor_Spoiled(t *testing.T) {
 		{"broken lane", func(p *patient) { p.stacks["synops-lane-admin"].StackStatus = types.StackStatusRollbackComplete }, deploy.Fail, "lane admin", "ROLLBACK_COMPLETE"},
 		{"clock", func(p *patient) { p.skew = 2 * time.Minute }, deploy.Fail, "clock", "2m0s off"},
 		{"clock not asked", func(p *patient) { p.denied = "clock" }, deploy.CannotTell, "clock", "AccessDenied"},
+		{"a schedule's environment takes every branch", func(p *patient) {
+			p.vars.Schedules = map[ops.TaskName]bool{"canary": true}
+			p.github["/repos/Sage-Bionetworks/synapse-ops-dev/environments/dev-schedule"] = `{"protection_rules":[],"deployment_branch_policy":null}`
+		}, deploy.Fail, "GitHub environment dev-schedule", "takes every branch"},
 		{"context", func(p *patient) { p.env["CONTEXT"] = "prod" }, deploy.Fail, "variable CONTEXT", `is "prod", want dev`},
 		{"host", func(p *patient) { p.env["SYNAPSE_HOST"] = "https://repo-prod.prod.sagebase.org" }, deploy.Fail, "variable SYNAPSE_HOST", "not one of"},
 		{"role of another account", func(p *patient) { p.env["ROLE_TO_ASSUME"] = "arn:aws:iam::222222222222:role/synops-observe" }, deploy.Fail, "variable ROLE_TO_ASSUME", "account 111111111111"},
