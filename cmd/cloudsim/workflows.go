@@ -245,7 +245,7 @@ func (w *workflows) planned(run string) (map[string]string, error) {
 // handOver: jobs that may follow for seconds only hand over to each other.
 func (w *workflows) handOver(ctx context.Context) error {
 	w.Scene("dev: a run outlasts the job that follows it; the next goes on from there")
-	ids := clients(100, 12)
+	ids := clients(0, 12)
 	w.slow(time.Second)
 	defer w.dev.Synapse.SetFaults(sandbox.Faults{})
 	d := rehearsal.Dispatch{Workflow: "verify-oauth-client.yml", Run: w.next(), Env: map[string]string{"SYNOPS_FOLLOW_FOR": "2s"},
@@ -288,7 +288,7 @@ func (w *workflows) wrongDoor(ctx context.Context) error {
 // job's process otherwise than GitHub, so the step is run directly.
 func (w *workflows) cancelledRun(ctx context.Context) error {
 	w.Scene("dev: the workflow run is canceled; its last job, on a fresh runner, cancels what it started")
-	ids := clients(200, 40)
+	ids := clients(12, 30)
 	w.slow(time.Second)
 	defer w.dev.Synapse.SetFaults(sandbox.Faults{})
 	d := rehearsal.Dispatch{Workflow: "verify-oauth-client.yml", Run: w.next(), Inputs: map[string]string{"client-ids": strings.Join(ids, ","), "mode": "perform", "watch": "start"}}
