@@ -255,8 +255,8 @@ func (w *workflows) handOver(ctx context.Context) error {
 	}
 	log := w.log.String()
 	for _, id := range ids {
-		if n := strings.Count(log, "oauth-client/"+id+"  verified: false → true") - strings.Count(log, "| done | oauth-client/"+id); n < 1 {
-			return fmt.Errorf("the log does not tell of client %s", id)
+		if n := len(regexp.MustCompile(`Z  done +oauth-client/`+id+` `).FindAllString(log, -1)); n != 1 {
+			return fmt.Errorf("the jobs' logs tell %d times of client %s, not once", n, id)
 		}
 	}
 	w.Say("%d jobs followed it.\n", strings.Count(log, "this job's time is over")+1)
