@@ -28,13 +28,14 @@ import (
 //	job SUBJECT FILE [ENVIRONMENT]  be a job of that workflow file of core from here on
 //	person                          be the account's administrator, who begins
 //	byhand                          change something in dev's account by hand
+//	silent                          nobody answers at dev's host from here on
 //	claimed                         another's log group stands where lane plan's would be
 //
 // and the commands of TestScripts that look at outputs.
 func TestAccountScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "account"), UpdateScripts: *update, RequireUniqueNames: true, Setup: setupAccount,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": cmdExits, "json": cmdJSON, "job": cmdJob, "person": cmdPerson, "byhand": cmdByHand, "claimed": cmdClaimed},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": cmdExits, "json": cmdJSON, "job": cmdJob, "person": cmdPerson, "byhand": cmdByHand, "silent": cmdSilent, "claimed": cmdClaimed},
 	})
 }
 
@@ -46,6 +47,8 @@ type accounts struct {
 	issuer *emulator.Issuer
 	mu     sync.Mutex
 	claims map[string]any
+
+	silence func() // ends the service
 }
 
 func setupAccount(env *testscript.Env) error {
@@ -77,7 +80,9 @@ func setupAccount(env *testscript.Env) error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	env.Defer(stop)
-	go func() { _ = dev.Serve(ctx, l) }()
+	served := make(chan struct{})
+	a.silence = func() { stop(); <-served }
+	go func() { _ = dev.Serve(ctx, l); close(served) }()
 	gitHub, err := serveScript(env, http.HandlerFunc(serveGitHub))
 	if err != nil {
 		return err
@@ -225,6 +230,10 @@ func cmdPerson(ts *testscript.TestScript, _ bool, _ []string) {
 
 func cmdByHand(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(ts.Value(accountsKey{}).(*accounts).cloud.Account("dev").Logs.SetRetention("/synops/plan", 1))
+}
+
+func cmdSilent(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Value(accountsKey{}).(*accounts).silence()
 }
 
 func cmdClaimed(ts *testscript.TestScript, neg bool, _ []string) {

@@ -178,6 +178,9 @@ func (a *app) storeFlag() string {
 // flagsStart is flagsAgain for a command that starts a worker.
 func (a *app) flagsStart() string { return a.configFlag() + a.flagsAgain() }
 
+// flagsBeside is flagsStart for a command that names its environment by itself.
+func (a *app) flagsBeside() string { return a.configFlag() + a.storeFlag() }
+
 func (a *app) configFlag() string {
 	if a.config == "" {
 		return ""

@@ -248,7 +248,7 @@ func (a *app) freezeCommand() *cobra.Command {
 			}
 			return a.print(f, func(w io.Writer) error {
 				_, err := fmt.Fprintf(w, "%s is frozen since %s by %s: %s\nRuns that are under way go on. Lift it with: synops unfreeze -e %s%s\n",
-					report.Marked(f.Environment, a.style()), f.At.Format(time.RFC3339), report.Clean(f.By), report.Clean(f.Reason), f.Environment, a.flagsStart())
+					report.Marked(f.Environment, a.style()), f.At.Format(time.RFC3339), report.Clean(f.By), report.Clean(f.Reason), f.Environment, a.flagsBeside())
 				return err
 			})
 		},

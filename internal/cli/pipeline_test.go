@@ -133,7 +133,10 @@ func TestPipeline_Plan(t *testing.T) {
 	wantAnswer(t, l.synops(nil, "runs", "-e", "dev"), 0, "No runs")
 	wantAnswer(t, l.synops(nil, "run", "decertify-user", "users=3350396", "-e", "dev"), 1, "AccessDenied")
 	wantAnswer(t, l.synops(nil, "plan", "remove-user", "users=1", "-e", "dev"), 3, "guard")
+	wantAnswer(t, l.synops(nil, "plan", "remove-user", "users=3350396", "-e", "dev"), 0, "synops run remove-user users=3350396 -e dev --plan "+string(plan.Digest))
 	l.become("synops-perform")
+	wantAnswer(t, l.synops(nil, "freeze", "-e", "dev", "--reason", "a test"), 0, "Lift it with: synops unfreeze -e dev\n")
+	wantAnswer(t, l.synops(nil, "unfreeze", "-e", "dev"), 0)
 	wantAnswer(t, l.synops(nil, "run", "remove-user", "users=3350396", "-e", "dev", "--plan", string(plan.Digest), "--confirm", "jdoe"), 0, "SUCCEEDED")
 }
 

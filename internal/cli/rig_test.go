@@ -78,6 +78,11 @@ func (r *rig) in(ctx context.Context, vars map[string]string, args ...string) an
 		In: strings.NewReader(""), Out: &out, Err: &errs, Width: 100, Host: "laptop", Command: []string{worker},
 		Getenv: func(name string) string { return all[name] },
 	})
+	for line := range strings.Lines(out.String() + errs.String()) {
+		if strings.Count(line, " -e ") > strings.Count(line, "synops ") {
+			r.t.Errorf("a command is shown that names its environment twice: %s", line)
+		}
+	}
 	return answer{code, out.String(), errs.String()}
 }
 

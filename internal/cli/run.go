@@ -111,7 +111,7 @@ func (a *app) runCommandLine(asked *asking) string {
 	} else if asked.choice.Environment.RequireReason && asked.task.Class != ops.Reads {
 		line += " --reason WHY"
 	}
-	return line + a.configFlag() + a.storeFlag() // it has -e
+	return line + a.flagsBeside()
 }
 
 // runFlags are the flags of run, and those it shares with resume.

@@ -312,6 +312,7 @@ func TestDoctor_Spoiled(t *testing.T) {
 		{"privileged", func(p *patient) { p.project.Environment.PrivilegedMode = aws.Bool(true) }, deploy.Fail, "project synops-admin", "privileged"},
 		{"retries", func(p *patient) { p.project.AutoRetryLimit = aws.Int32(1) }, deploy.Fail, "project synops-admin", "retries"},
 		{"for ever", func(p *patient) { p.group.RetentionInDays = nil }, deploy.Fail, "log /synops/admin", "for ever"},
+		{"a day", func(p *patient) { p.group.RetentionInDays = aws.Int32(1) }, deploy.Fail, "log /synops/admin", "keeps lines for 1 days only, want 90"},
 		{"no log", func(p *patient) { p.group = nil }, deploy.Fail, "log /synops/admin", "is not there"},
 		{"internet gateway", func(p *patient) { p.subnets[0].Way = "igw-1" }, deploy.Fail, "subnet subnet-0a1b2c3d", "no public address"},
 		{"nowhere", func(p *patient) {
