@@ -73,7 +73,7 @@ func run(args []string, out, errs io.Writer) int {
 		e.SetIndent("", "  ")
 		_ = e.Encode(r)
 	} else {
-		print(out, r)
+		show(out, r)
 	}
 	if r.Wrong > 0 || len(r.Violations) > 0 || r.Error != "" {
 		return 1
@@ -81,7 +81,7 @@ func run(args []string, out, errs io.Writer) int {
 	return 0
 }
 
-func print(out io.Writer, r *trial.Result) {
+func show(out io.Writer, r *trial.Result) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(out, "%-18s "+format+"\n", append([]any{name}, args...)...)
 	}

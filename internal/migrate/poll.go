@@ -8,9 +8,10 @@ import "time"
 // costs few calls. Each call costs the service two password hashes.
 func PollAfter(elapsed, expected time.Duration) time.Duration {
 	const soonest, slowest = 250 * time.Millisecond, 10 * time.Second
+	const blind = 30 * time.Second // an expectation that is far off must not cost more
 	if early := expected * 85 / 100; elapsed < early {
 		// Expectations err: a look at a quarter and at half of the time costs little.
-		return max(min(early-elapsed, max(elapsed, expected/4)), soonest)
+		return max(min(early-elapsed, max(elapsed, expected/4), blind), soonest)
 	}
 	return min(max(elapsed/25, soonest), slowest)
 }

@@ -148,6 +148,8 @@ func (t *table) learn(k Kind, rows int64, took time.Duration) float64 {
 		t.costs[k] = c
 	}
 	c.n++
+	// One job that waited for a lost worker must not make all others look slow.
+	x = min(x, 4*c.typical)
 	c.perRow += 0.2 * (x - c.perRow)
 	slower := x / c.typical
 	if x < c.typical {

@@ -23,8 +23,8 @@ func TestKilledAndResumed(t *testing.T) {
 			c.Kills, c.Makespan = kills, calm.Makespan
 			r := try(t, c)
 			sound(t, r)
-			if r.Kills == 0 {
-				t.Error("it was never killed")
+			if r.Kills < kills/2 { // what the stacks do meanwhile can end it sooner
+				t.Errorf("it was killed %d times, want %d", r.Kills, kills)
 			}
 			if r.Repeated-calm.Repeated > r.InFlight {
 				t.Errorf("%d jobs did again what had been done, %d undisturbed; only %d were in flight at the kills", r.Repeated, calm.Repeated, r.InFlight)

@@ -99,11 +99,8 @@ func ours(c Config, p *sim.Pair, r *Result) error {
 		ctx, kill := context.WithCancelCause(context.Background())
 		v := newVirtual(p, c.Seed+int64(r.Kills), kill)
 		journal.v = v
-		for len(kills) > 0 && kills[0] <= p.Now() {
-			kills = kills[1:]
-		}
 		if len(kills) > 0 {
-			v.killAt = kills[0]
+			v.killAt, kills = max(kills[0], p.Now()+0.001), kills[1:]
 		}
 		s := migrate.NewScheduler(o)
 		for _, rec := range journal.records {
@@ -123,7 +120,11 @@ func ours(c Config, p *sim.Pair, r *Result) error {
 		if killed {
 			r.Kills++
 			r.InFlight += s.InFlight()
-			p.Advance(p.Now() + 5 + 60*rng.Float64()) // until somebody resumes it
+			down := 5 + 60*rng.Float64() // until somebody resumes it
+			p.Advance(p.Now() + down)
+			for i := range kills {
+				kills[i] += down
+			}
 			continue
 		}
 		if err != nil {

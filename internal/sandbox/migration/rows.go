@@ -24,9 +24,7 @@ type rows struct {
 	rows []row
 	keys map[uint64]int64 // destination: who holds a key
 
-	// Source: when a row last changed, and when the type was last summed whole.
-	changed map[int64]changed
-	summed  float64
+	changed map[int64]changed // source: when a row last changed
 }
 
 type changed struct {

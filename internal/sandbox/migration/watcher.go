@@ -23,7 +23,6 @@ type watcher struct {
 	sourceSpans map[string][]summing
 	restores    map[string]int
 	wrongAre    []string
-	span        map[int64]Span
 }
 
 type summing struct {
