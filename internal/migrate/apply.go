@@ -68,7 +68,13 @@ func (s *Scheduler) started(r Record) {
 		s.long[f.Side]++
 	}
 	s.times.begin(f)
-	if f.Twin {
+	if f.Twin { // tied by the record, so that a later process starts no third
+		for _, n := range s.inFlight() {
+			if x := s.jobs[n]; x != f && x.twin == 0 && x.Kind == f.Kind && x.Side == f.Side && x.Type == f.Type && x.Span == f.Span && x.Size == f.Size {
+				x.twin, f.twin = f.N, x.N
+				break
+			}
+		}
 		return
 	}
 	if f.Kind == Counts {
@@ -201,6 +207,9 @@ func (s *Scheduler) done(f *flight, r Record) {
 	if f.Kind == Ranges && t.weighing == weighRunning {
 		t.weighing = weighed
 		t.ratio = max(1, float64(int64(len(r.Spans))*s.grain())/float64(max(t.weighs.Rows, 1)))
+		if float64(len(r.Spans)) > 0.7*float64(t.weighs.Rows) { // nearly every row fills a range of its own, or more
+			t.ratio = max(t.ratio, float64(s.o.Batch)/10)
+		}
 		s.advance(t)
 		return
 	}

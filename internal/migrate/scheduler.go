@@ -231,9 +231,7 @@ func (s *Scheduler) twins(at int64) []Job {
 		if f := s.jobs[n]; f.twinDue() > 0 && f.twinDue() <= at {
 			j := f.Job
 			j.Twin, j.ServerID = true, ""
-			twin := s.start(candidate{job: j, t: f.t, rows: f.rows}, at)
-			f.twin, s.jobs[twin.N].twin = twin.N, n
-			out = append(out, twin)
+			out = append(out, s.start(candidate{job: j, t: f.t, rows: f.rows}, at))
 		}
 	}
 	return out
