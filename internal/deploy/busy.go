@@ -20,6 +20,7 @@ import (
 // while its lane has executions or builds in progress (guard "executions"), unless
 // interrupt is set. An account that cannot be asked stops it too.
 func (d *Deployer) Guard(ctx context.Context, p *Prepared, interrupt bool) error {
+	p.interrupt = interrupt
 	if err := p.guardRetained(); err != nil {
 		return err
 	}
@@ -38,7 +39,8 @@ func (d *Deployer) Guard(ctx context.Context, p *Prepared, interrupt bool) error
 const mostNamed = 5
 
 // inProgress names the lane's executions and builds that have not ended. A build
-// outlives an execution that was abandoned (platform fact 3), so both are asked.
+// outlives an execution that was abandoned, so both are asked.
+// https://docs.aws.amazon.com/codepipeline/latest/userguide/pipelines-stop.html
 func (d *Deployer) inProgress(ctx context.Context, lane ops.Lane) ([]string, error) {
 	executions, err := d.executions(ctx, lane)
 	if err != nil {

@@ -138,3 +138,18 @@ func TestGuard_CannotTell(t *testing.T) {
 		t.Errorf("a pipeline that is not there: %v", err)
 	}
 }
+
+// TestExecute_Busy: a run that began while somebody was asked stops the change too.
+func TestExecute_Busy(t *testing.T) {
+	s, l := &stacks{}, &lanes{}
+	b := newBench(t, deploy.Clients{Stacks: s, Pipelines: l, Builds: l})
+	p := prepared(t, b, s, modify("Pipeline", "AWS::CodePipeline::Pipeline", types.ReplacementFalse, "", "Stages"))
+	if err := b.Guard(t.Context(), p, false); err != nil {
+		t.Fatal(err)
+	}
+	l.executions = []pipetypes.PipelineExecutionStatus{pipetypes.PipelineExecutionStatusInProgress}
+	_, err := b.Execute(t.Context(), p)
+	if r := ops.Refused(err); r == nil || r.Guard != "executions" || slices.Contains(s.calls, "ExecuteChangeSet") {
+		t.Errorf("error is %v after %v, want a refusal and nothing executed", err, s.calls)
+	}
+}

@@ -185,7 +185,8 @@ func (p *Prepared) guardRetained() error {
 }
 
 // touchesExecutions tells whether executions in progress could end by the change:
-// CodePipeline cancels them when a definition is updated (platform fact 5).
+// CodePipeline cancels them when a definition is updated.
+// https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_PipelineExecution.html
 func (p *Prepared) touchesExecutions() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool {
 		return c.Verb != Add && (c.Type == "AWS::CodePipeline::Pipeline" || c.Type == "AWS::CodeBuild::Project")

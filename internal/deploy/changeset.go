@@ -36,13 +36,15 @@ type Prepared struct {
 	// none, Stack.Parameters tells them all.
 	Values []string
 
-	id      string // of the change set
-	stackID string
-	review  bool // the stack is there for this change set only
+	id        string // of the change set
+	stackID   string
+	review    bool // the stack is there for this change set only
+	interrupt bool // what Guard was told
 }
 
-// noChange are the texts by which CloudFormation says that there is nothing to do
-// (platform fact F1).
+// noChange are the texts by which CloudFormation says that there is nothing to do. No
+// reference names them; others who deploy match both.
+// https://github.com/aws-actions/aws-cloudformation-github-deploy
 var noChange = []string{"didn't contain changes", "No updates are to be performed"}
 
 // Prepare makes a change set and waits until CloudFormation has worked out what it
@@ -195,8 +197,12 @@ func (d *Deployer) Discard(ctx context.Context, p *Prepared) error {
 }
 
 // Execute makes the changes of p, tells of each as it happens, and returns the
-// stack's outputs. When ctx ends CloudFormation goes on; the error says so.
+// stack's outputs. What Guard was asked is asked again: a run may have begun since.
+// When ctx ends CloudFormation goes on; the error says so.
 func (d *Deployer) Execute(ctx context.Context, p *Prepared) (map[string]string, error) {
+	if err := d.Guard(ctx, p, p.interrupt); err != nil {
+		return nil, err
+	}
 	seen, err := d.newestEvent(ctx, p.stackID) // what was before is not told again
 	if err != nil {
 		return nil, err

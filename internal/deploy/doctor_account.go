@@ -113,8 +113,7 @@ func (x *doctor) bootstrap(ctx context.Context) {
 	}
 }
 
-// A PAT of the service dies so long after its last use (synapse API §4); it is told
-// a month before.
+// A PAT of the service dies so long after its last use; it is told a month before.
 const (
 	patLife    = 180 * 24 * time.Hour
 	patWarning = patLife - 30*24*time.Hour

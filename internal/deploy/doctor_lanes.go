@@ -115,7 +115,7 @@ func (x *doctor) logs(ctx context.Context, l ops.Lane) {
 		case g.RetentionInDays == nil:
 			x.fail(about, x.deployRemedy(l), "is kept for ever")
 		case days < leastRetention:
-			x.fail(about, x.deployRemedy(l), "keeps lines for %d days only, want %d at least", days, leastRetention)
+			x.fail(about, x.deployRemedy(l), "its retention in days is %d, want %d at least", days, leastRetention)
 		default:
 			x.pass(about, "kept %d days", days)
 		}

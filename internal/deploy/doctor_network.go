@@ -27,7 +27,8 @@ func (x *doctor) networkOf(ctx context.Context) (vpc string, subnets []string, e
 }
 
 // endpointsWanted are the services that a build cannot do without, where no NAT
-// leads out (platform fact §3.3).
+// leads out.
+// https://docs.aws.amazon.com/codebuild/latest/userguide/use-vpc-endpoints-with-codebuild.html
 var endpointsWanted = []string{"s3", "logs", "sts", "secretsmanager", "codebuild", "codepipeline"}
 
 func (x *doctor) network(ctx context.Context) {
@@ -47,9 +48,9 @@ func (x *doctor) network(ctx context.Context) {
 		x.untold("subnets", err, "Check SUBNETS.")
 		return
 	}
-	endpoints, err := x.c.Clients.Network.Endpoints(ctx, vpc)
-	if err != nil {
-		x.untold("endpoints", err, "")
+	endpoints, unasked := x.c.Clients.Network.Endpoints(ctx, vpc)
+	if unasked != nil {
+		x.untold("endpoints", unasked, "")
 	}
 	for _, id := range subnets {
 		i := slices.IndexFunc(found, func(s Subnet) bool { return s.ID == id })
@@ -57,11 +58,12 @@ func (x *doctor) network(ctx context.Context) {
 			x.fail("subnet "+shown(id), "Check SUBNETS.", "is not there")
 			continue
 		}
-		x.subnet(found[i], vpc, endpoints)
+		x.subnet(found[i], vpc, endpoints, unasked == nil)
 	}
 }
 
-func (x *doctor) subnet(s Subnet, vpc string, endpoints []string) {
+// subnet looks at one subnet. known tells that endpoints are all that vpc has.
+func (x *doctor) subnet(s Subnet, vpc string, endpoints []string, known bool) {
 	about := "subnet " + s.ID
 	switch {
 	case s.VPC != vpc:
@@ -70,6 +72,8 @@ func (x *doctor) subnet(s Subnet, vpc string, endpoints []string) {
 		x.fail(about, "Take a private subnet with a NAT gateway.", "leads out by an internet gateway, which is of no use: builds get no public address")
 	case s.Way != "":
 		x.pass(about, "leads out by %s", s.Way)
+	case !known:
+		x.add(CannotTell, about, "Put right what is said of endpoints.", "leads nowhere, and whether %s has the endpoints that builds need is not known", vpc)
 	default:
 		var missing []string
 		for _, service := range endpointsWanted {

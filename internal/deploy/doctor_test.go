@@ -124,7 +124,9 @@ func (p *patient) Subnets(context.Context, []string) ([]deploy.Subnet, error) {
 	return p.subnets, awsauth.Explain("asking EC2", p.may("network"))
 }
 
-func (p *patient) Endpoints(context.Context, string) ([]string, error) { return p.points, nil }
+func (p *patient) Endpoints(context.Context, string) ([]string, error) {
+	return p.points, awsauth.Explain("asking EC2", p.may("endpoints"))
+}
 
 func (p *patient) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, ok := p.github[r.URL.Path]
@@ -312,12 +314,13 @@ func TestDoctor_Spoiled(t *testing.T) {
 		{"privileged", func(p *patient) { p.project.Environment.PrivilegedMode = aws.Bool(true) }, deploy.Fail, "project synops-admin", "privileged"},
 		{"retries", func(p *patient) { p.project.AutoRetryLimit = aws.Int32(1) }, deploy.Fail, "project synops-admin", "retries"},
 		{"for ever", func(p *patient) { p.group.RetentionInDays = nil }, deploy.Fail, "log /synops/admin", "for ever"},
-		{"a day", func(p *patient) { p.group.RetentionInDays = aws.Int32(1) }, deploy.Fail, "log /synops/admin", "keeps lines for 1 days only, want 90"},
+		{"a day", func(p *patient) { p.group.RetentionInDays = aws.Int32(1) }, deploy.Fail, "log /synops/admin", "days is 1, want 90"},
 		{"no log", func(p *patient) { p.group = nil }, deploy.Fail, "log /synops/admin", "is not there"},
 		{"internet gateway", func(p *patient) { p.subnets[0].Way = "igw-1" }, deploy.Fail, "subnet subnet-0a1b2c3d", "no public address"},
 		{"nowhere", func(p *patient) {
 			p.subnets[1].Way, p.points = "", []string{"com.amazonaws.us-east-1.s3", "com.amazonaws.us-east-1.logs"}
 		}, deploy.Fail, "subnet subnet-1a1b2c3d", "no endpoint for sts, secretsmanager, codebuild, codepipeline"},
+		{"endpoints not asked", func(p *patient) { p.subnets[1].Way, p.denied = "", "endpoints" }, deploy.CannotTell, "subnet subnet-1a1b2c3d", "leads nowhere"},
 		{"another VPC", func(p *patient) { p.subnets[0].VPC = "vpc-9" }, deploy.Fail, "subnet subnet-0a1b2c3d", "is of vpc-9"},
 		{"no subnet", func(p *patient) { p.subnets = p.subnets[:1] }, deploy.Fail, "subnet subnet-1a1b2c3d", "is not there"},
 		{"network pinned", func(p *patient) { p.vars.VPC = "vpc-ffffffff" }, deploy.Fail, "network", "pins vpc-ffffffff"},

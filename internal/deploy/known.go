@@ -47,7 +47,8 @@ func withoutBlanks(list string) string {
 }
 
 // immutableSince is when GitHub began to give new repositories subjects with IDs in
-// them (platform fact 15).
+// them.
+// https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
 var immutableSince = time.Date(2026, 7, 15, 0, 0, 0, 0, time.UTC)
 
 // BootstrapKnown is what is known of the bootstrap's parameters. What GitHub and IAM

@@ -69,8 +69,8 @@ func (d *Deployer) Held(ctx context.Context, stack, parameter string) (string, e
 // Parameters settles every parameter of a template: as asked for, else as known
 // from the environment, else as the stack has it, else as suggested, else the
 // template's default.
-// Each is sent explicitly: one left out would fall back to the default silently
-// (platform fact F1). The error is Invalid and lists all that have no value, or that
+// Each is sent explicitly: one left out would fall back to the default silently.
+// The error is Invalid and lists all that have no value, or that
 // the template does not have.
 func Parameters(t *cfn.Template, asked map[string]string, known map[string]Given, now *types.Stack) ([]Parameter, error) {
 	var out []Parameter

@@ -36,7 +36,8 @@ const (
 	stagePending = "AWSPENDING"
 )
 
-// mostSecret is what Secrets Manager takes (platform fact M1).
+// mostSecret is what Secrets Manager takes.
+// https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
 const mostSecret = 65_536
 
 // A PutSecret is how a secret was put.

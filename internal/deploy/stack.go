@@ -25,8 +25,8 @@ type Stack struct {
 	Role       string // ARN of the role that CloudFormation acts as; "": the caller's
 }
 
-// mostTemplate is the largest template that goes without a bucket (platform fact
-// F1).
+// mostTemplate is the largest template that goes without a bucket.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
 const mostTemplate = 51_200
 
 // find describes a stack, nil when there is none.
