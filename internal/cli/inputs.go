@@ -295,7 +295,8 @@ func (a *app) failedOf(ctx context.Context, task *ops.Task, in *ops.Input, run s
 		}
 	}
 	if len(list) == 0 {
-		return "", &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("nothing failed in %s.", id)}
+		return "", &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("nothing failed in %s.", id),
+			Hint: "What a run did not reach is done by resuming it: synops resume " + string(id)}
 	}
 	return strings.Join(list, "\n"), nil
 }

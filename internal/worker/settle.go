@@ -7,7 +7,7 @@ import (
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
 
-var errLost = &ops.Error{Code: ops.Unsettled, Message: "The attempt that began it ended before it could say how it went."}
+var errLost = &ops.Error{Code: ops.Unsettled, Message: "It was begun, and no attempt could say how it went."}
 
 // settleOnly finishes a run that may begin nothing more: what is open is settled.
 func (a *attempt) settleOnly(ctx context.Context) error {
