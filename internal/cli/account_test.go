@@ -26,7 +26,7 @@ import (
 // workflows do, each script with accounts, a service and GitHub's API of its own:
 //
 //	job SUBJECT FILE [ENVIRONMENT]  be a job of that workflow file of core from here on
-//	person                          be the account's administrator, who begins
+//	person [ACCOUNT]                be the administrator of dev, who begins, or of another account
 //	byhand                          change something in dev's account by hand
 //	silent                          nobody answers at dev's host from here on
 //	claimed                         another's log group stands where lane plan's would be
@@ -149,7 +149,7 @@ environments:
 	id, secret := a.cloud.AdminCredentials("111111111111")
 	for name, value := range map[string]string{
 		"SYNOPS_CONFIG": config, "HOME": env.WorkDir, "USER": "tester", "TZ": "UTC", "AWS_ENDPOINT_URL": cloud, "AWS_EC2_METADATA_DISABLED": "true", "GITHUB_API_URL": gitHub,
-		"AWS_ACCESS_KEY_ID": id, "AWS_SECRET_ACCESS_KEY": secret, "ADMIN_KEY": id, "ADMIN_SECRET": secret, "ISSUER": issuer, "BINARY": binary, "PAT": sandbox.AdminToken,
+		"AWS_ACCESS_KEY_ID": id, "AWS_SECRET_ACCESS_KEY": secret, "ISSUER": issuer, "BINARY": binary, "PAT": sandbox.AdminToken,
 		"VPC_ID": "vpc-0a1b2c3d", "SUBNETS": "subnet-0a1b2c3d", "SECURITY_GROUP_IDS": "sg-0a1b2c3d",
 	} {
 		env.Setenv(name, value)
@@ -220,12 +220,18 @@ func cmdJob(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func cmdPerson(ts *testscript.TestScript, _ bool, _ []string) {
+func cmdPerson(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range []string{"ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "CONTEXT", "ROLE_TO_ASSUME", "SYNAPSE_DEPLOYMENT_ROLE"} {
 		ts.Setenv(name, "")
 	}
-	ts.Setenv("AWS_ACCESS_KEY_ID", ts.Getenv("ADMIN_KEY"))
-	ts.Setenv("AWS_SECRET_ACCESS_KEY", ts.Getenv("ADMIN_SECRET"))
+	account := "dev"
+	if len(args) > 0 {
+		account = args[0]
+	}
+	a := ts.Value(accountsKey{}).(*accounts)
+	id, secret := a.cloud.AdminCredentials(a.cloud.Account(account).ID)
+	ts.Setenv("AWS_ACCESS_KEY_ID", id)
+	ts.Setenv("AWS_SECRET_ACCESS_KEY", secret)
 }
 
 func cmdByHand(ts *testscript.TestScript, _ bool, _ []string) {

@@ -230,6 +230,11 @@ func TestCheckReleased(t *testing.T) {
 			t.Errorf("%q: %v", version, err)
 		}
 	}
+	for version, released := range map[string]bool{"v1.4.0": true, "v2.0.0": false} {
+		if err := binary(version).CheckReleased("prod", "v1.*"); (err == nil) != released {
+			t.Errorf("%q, where v1.* are releases: %v", version, err)
+		}
+	}
 	b := binary("v1.4.0")
 	b.Commit = ""
 	if b.CheckReleased("prod", "") == nil {

@@ -217,6 +217,21 @@ func TestEmulated_Guards(t *testing.T) {
 	if r := ops.Refused(err); r == nil || r.Guard != "executions" {
 		t.Errorf("changing the project under an execution: %v, want a refusal", err)
 	}
+
+	s, err := d.Stack(t.Context(), e.lane(d, bigger))
+	if err != nil {
+		t.Fatal(err)
+	}
+	change, err := d.Prepare(t.Context(), s)
+	if err == nil {
+		err = d.Guard(t.Context(), change, true)
+	}
+	if err == nil {
+		_, err = d.Execute(t.Context(), change)
+	}
+	if err != nil {
+		t.Errorf("interrupting it: %v", err)
+	}
 }
 
 // TestEmulated_Failure: what failed first is told, the remnant is not built upon, and
