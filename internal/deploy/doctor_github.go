@@ -70,15 +70,18 @@ func (x *doctor) gitHubBranch(ctx context.Context) {
 		}
 		var missing []string
 		for _, want := range []string{"pull_request", "non_fast_forward", "deletion"} {
-			if !slices.Contains(rules, want) {
+			if !slices.Contains(rules.kinds, want) {
 				missing = append(missing, want)
 			}
 		}
-		if len(missing) > 0 {
+		switch {
+		case len(missing) > 0:
 			x.fail(about, "Add them in the settings of "+repository+", under Rules.", "main is not protected by %s", strings.Join(missing, ", "))
-			continue
+		case rules.approvals == 0:
+			x.fail(about, "Require an approval in the settings of "+repository+", under Rules.", "pull requests to main need no approving review: whoever may push a branch changes what runs")
+		default:
+			x.pass(about, "main changes by reviewed pull requests only")
 		}
-		x.pass(about, "main changes by reviewed pull requests only")
 	}
 }
 

@@ -98,7 +98,7 @@ func (x *doctor) trust(ctx context.Context) {
 		default:
 			environment = x.env()
 		}
-		if wrong := untrusty(aws.ToString(r.AssumeRolePolicyDocument), x.c.Environment.Repository, environment); wrong != "" {
+		if wrong := untrusty(aws.ToString(r.AssumeRolePolicyDocument), x.c.Environment.Repository, x.Core, environment); wrong != "" {
 			x.fail(about, x.bootstrapRemedy(), "%s", wrong)
 			continue
 		}
@@ -116,8 +116,9 @@ type trustStatement struct {
 	Condition map[string]map[string]json.RawMessage
 }
 
-// untrusty says what a trust policy lacks, "" for nothing.
-func untrusty(document, repository, environment string) string {
+// untrusty says what a trust policy lacks, "" for nothing. core is "" where it is not
+// known.
+func untrusty(document, repository, core, environment string) string {
 	if plain, err := url.QueryUnescape(document); err == nil {
 		document = plain // IAM answers it so
 	}
@@ -134,7 +135,7 @@ func untrusty(document, repository, environment string) string {
 			return "lets in somebody else than GitHub: " + shown(string(s.Principal))
 		}
 		federated++
-		if wrong := s.lacks(repository, environment); wrong != "" {
+		if wrong := s.lacks(repository, core, environment); wrong != "" {
 			return wrong
 		}
 	}
@@ -165,9 +166,9 @@ func (s *trustStatement) values(name string, operators ...string) []string {
 	return out
 }
 
-func (s *trustStatement) lacks(repository, environment string) string {
+func (s *trustStatement) lacks(repository, core, environment string) string {
 	owner, name, _ := strings.Cut(repository, "/")
-	subjects := s.values("sub", "StringEquals")
+	subjects, workflows := s.values("sub", "StringEquals"), s.values("job_workflow_ref", "StringEquals", "StringLike")
 	ours := func(sub string) bool {
 		// classic repo:OWNER/NAME:…, immutable repo:OWNER@ID/NAME@ID:…
 		rest, ok := strings.CutPrefix(sub, "repo:"+owner)
@@ -186,8 +187,10 @@ func (s *trustStatement) lacks(repository, environment string) string {
 		return "does not ask for the repository's ID: another of the same name would get in"
 	case !slices.Equal(s.values("ref", "StringEquals"), []string{"refs/heads/main"}):
 		return "does not ask for the branch main"
-	case len(s.values("job_workflow_ref", "StringEquals", "StringLike")) == 0:
+	case len(workflows) == 0:
 		return "does not ask for the workflow files of core"
+	case core != "" && slices.ContainsFunc(workflows, func(w string) bool { return !strings.HasPrefix(w, core+"/.github/workflows/") }):
+		return "takes workflow files that are not core's, " + core
 	case environment != "" && !slices.Equal(s.values("environment", "StringEquals"), []string{environment}):
 		return "does not ask for GitHub's environment " + environment + ", so its reviewers need not be asked"
 	}

@@ -187,7 +187,7 @@ func newPatient() *patient {
 	p.group = &logtypes.LogGroup{LogGroupName: aws.String("/synops/admin"), RetentionInDays: aws.Int32(365)}
 	p.subnets = []deploy.Subnet{{ID: "subnet-0a1b2c3d", VPC: "vpc-0a1b2c3d", Way: "nat-1"}, {ID: "subnet-1a1b2c3d", VPC: "vpc-0a1b2c3d", Way: "tgw-1"}}
 	p.held = map[string][]byte{"current.json": fmt.Appendf(nil, `{"version_id":"v1","digest":"sha256:00","commit":"0123456789abcdef","lowest_allowed":"v1.2.0","synops":"v1.4.0","built":%q}`, days(3).Format(time.RFC3339))}
-	rules := `[{"type":"pull_request"},{"type":"non_fast_forward"},{"type":"deletion"}]`
+	rules := `[{"type":"pull_request","parameters":{"required_approving_review_count":1}},{"type":"non_fast_forward"},{"type":"deletion"}]`
 	p.github = map[string]string{
 		"/repos/Sage-Bionetworks/synapse-ops-dev/environments/dev":     `{"protection_rules":[{"type":"required_reviewers","reviewers":[{}]}],"deployment_branch_policy":{"protected_branches":true}}`,
 		"/repos/Sage-Bionetworks/synapse-ops-core/rules/branches/main": rules, "/repos/Sage-Bionetworks/synapse-ops-dev/rules/branches/main": rules,
@@ -301,6 +301,8 @@ func TestDoctor_Spoiled(t *testing.T) {
 		{"environment", replace(claim+`environment":"dev",`, ""), deploy.Fail, "trust synops-perform", "GitHub's environment dev"},
 		{"branch", replace(`"refs/heads/main"}`, `"refs/heads/x"}`), deploy.Fail, "trust synops-perform", "branch main"},
 		{"workflow", replace("job_workflow_ref", "workflow"), deploy.Fail, "trust synops-perform", "workflow files"},
+		{"any workflow", replace(`["Sage-Bionetworks/synapse-ops-core/.github/workflows/run-task.yml@refs/heads/main"]`, `"*"`), deploy.Fail, "trust synops-perform", "not core's"},
+		{"another's workflow", replace("synapse-ops-core/.github", "synapse-ops-corex/.github"), deploy.Fail, "trust synops-perform", "not core's"},
 		{"somebody else", replace(`"Federated":"arn:aws:iam::111111111111:oidc-provider/token.actions.githubusercontent.com"`, `"AWS":"*"`), deploy.Fail, "trust synops-perform", "somebody else"},
 		{"nobody", replace(`"Allow"`, `"Deny"`), deploy.Fail, "trust synops-perform", "nobody in"},
 		{"secret empty", func(p *patient) { p.secret.VersionIdsToStages = nil }, deploy.Fail, "secret /synapse/admin-pat", "no value yet"},
@@ -340,6 +342,9 @@ func TestDoctor_Spoiled(t *testing.T) {
 		{"unprotected", func(p *patient) {
 			p.github["/repos/Sage-Bionetworks/synapse-ops-core/rules/branches/main"] = `[{"type":"deletion"}]`
 		}, deploy.Fail, "GitHub branch rules of Sage-Bionetworks/synapse-ops-core", "pull_request, non_fast_forward"},
+		{"unreviewed", func(p *patient) {
+			p.github["/repos/Sage-Bionetworks/synapse-ops-core/rules/branches/main"] = `[{"type":"pull_request","parameters":{"required_approving_review_count":0}},{"type":"non_fast_forward"},{"type":"deletion"}]`
+		}, deploy.Fail, "GitHub branch rules of Sage-Bionetworks/synapse-ops-core", "no approving review"},
 		{"not shown", func(p *patient) { p.github = nil }, deploy.CannotTell, "GitHub environment dev", "shows nothing"},
 		{"no token", func(p *patient) { delete(p.env, "GH_TOKEN") }, deploy.CannotTell, "GitHub environment dev", "no token"},
 	}

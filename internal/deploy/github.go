@@ -134,17 +134,25 @@ func (g *GitHub) environment(ctx context.Context, repository, name string) (*pro
 	return &p, nil
 }
 
-// branchRules lists the kinds of rules that hold for a branch.
-func (g *GitHub) branchRules(ctx context.Context, repository, branch string) ([]string, error) {
+// branchRules are the rules that hold for a branch.
+type branchRules struct {
+	kinds     []string
+	approvals int // how many approving reviews a pull request needs
+}
+
+func (g *GitHub) branchRules(ctx context.Context, repository, branch string) (*branchRules, error) {
 	var rules []struct {
-		Type string `json:"type"`
+		Type       string `json:"type"`
+		Parameters struct {
+			Approvals int `json:"required_approving_review_count"`
+		} `json:"parameters"`
 	}
 	if err := g.get(ctx, "/repos/"+escaped(repository)+"/rules/branches/"+url.PathEscape(branch), &rules); err != nil {
 		return nil, err
 	}
-	var out []string
-	for _, r := range rules {
-		out = append(out, r.Type)
+	out := &branchRules{}
+	for _, r := range rules { // of several rule sets the strictest holds
+		out.kinds, out.approvals = append(out.kinds, r.Type), max(out.approvals, r.Parameters.Approvals)
 	}
 	return out, nil
 }

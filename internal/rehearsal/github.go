@@ -22,7 +22,7 @@ func gitHub(envs []*Environment) http.Handler {
 			_ = json.NewEncoder(w).Encode(v) // the caller has gone; nobody is left to tell
 		})
 	}
-	rules := []map[string]string{{"type": "pull_request"}, {"type": "non_fast_forward"}, {"type": "deletion"}}
+	rules := []map[string]any{{"type": "pull_request", "parameters": map[string]int{"required_approving_review_count": 1}}, {"type": "non_fast_forward"}, {"type": "deletion"}}
 	answer("/user", map[string]string{"login": "synops-bot"})
 	answer("/repos/"+owner+"/"+core+"/rules/branches/main", rules)
 	for _, env := range envs {
