@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -30,12 +32,16 @@ import (
 //	byhand                          change something in dev's account by hand
 //	silent                          nobody answers at dev's host from here on
 //	claimed                         another's log group stands where lane plan's would be
+//	step CODE NAME                  perform a step of core's workflows; it tells no secret
+//	summary REGEXP                  the last step's summary says so
+//	secret ACCOUNT NAME VALUE       the secret has this value
+//	deployed ACCOUNT                lane plan is there
 //
 // and the commands of TestScripts that look at outputs.
 func TestAccountScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "account"), UpdateScripts: *update, RequireUniqueNames: true, Setup: setupAccount,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": cmdExits, "json": cmdJSON, "job": cmdJob, "person": cmdPerson, "byhand": cmdByHand, "silent": cmdSilent, "claimed": cmdClaimed},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": cmdExits, "json": cmdJSON, "job": cmdJob, "person": cmdPerson, "byhand": cmdByHand, "silent": cmdSilent, "claimed": cmdClaimed, "step": cmdStep, "summary": cmdSummary, "secret": cmdSecret, "deployed": cmdDeployed},
 	})
 }
 
@@ -249,6 +255,62 @@ func cmdClaimed(ts *testscript.TestScript, neg bool, _ []string) {
 		return
 	}
 	ts.Check(logs.CreateGroup("/synops/plan", 0))
+}
+
+// cmdStep performs one step of core's workflows, and looks that nothing tells a
+// secret: not what it prints, nor what it leaves the runner, nor a document.
+func cmdStep(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if neg || err != nil {
+		ts.Fatalf("usage: step CODE NAME")
+	}
+	left := []string{ts.MkAbs("step_output"), ts.MkAbs("step_summary")}
+	for _, file := range left {
+		ts.Check(os.WriteFile(file, nil, 0o600))
+	}
+	ts.Setenv("GITHUB_OUTPUT", left[0])
+	ts.Setenv("GITHUB_STEP_SUMMARY", left[1])
+	code := exitCodeOf(ts.Exec("synops", append([]string{"actions"}, args[1:]...)...))
+	told := map[string]string{"standard output": ts.ReadFile("stdout"), "standard error": ts.ReadFile("stderr"), "the outputs": ts.ReadFile(left[0]), "the summary": ts.ReadFile(left[1])}
+	documents := ts.Value(accountsKey{}).(*accounts).cloud.Account("dev").S3
+	for _, bucket := range documents.Buckets() {
+		for _, key := range documents.Keys(bucket, "") {
+			data, err := documents.Get(bucket, key, "")
+			ts.Check(err)
+			told[bucket+"/"+key] = string(data)
+		}
+	}
+	for where, text := range told {
+		for _, name := range []string{"GH_PAT", "GH_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"} {
+			if secret := ts.Getenv(name); secret != "" && strings.Contains(text, secret) {
+				ts.Fatalf("%s tells %s", where, name)
+			}
+		}
+	}
+	if code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+// cmdSummary looks at the summary of the last step.
+func cmdSummary(ts *testscript.TestScript, neg bool, args []string) {
+	text := ts.ReadFile("step_summary")
+	if regexp.MustCompile(args[0]).MatchString(text) == neg {
+		ts.Fatalf("the summary (wanted %q: %t) is\n%s", args[0], !neg, text)
+	}
+}
+
+func cmdSecret(ts *testscript.TestScript, _ bool, args []string) {
+	if got := ts.Value(accountsKey{}).(*accounts).cloud.Account(args[0]).Secrets.Value(args[1]); got != args[2] {
+		ts.Fatalf("%s is %q", args[1], got)
+	}
+}
+
+func cmdDeployed(ts *testscript.TestScript, neg bool, args []string) {
+	_, there := ts.Value(accountsKey{}).(*accounts).cloud.Account(args[0]).Logs.Group("/synops/plan")
+	if there == neg {
+		ts.Fatalf("lane plan is deployed: %t", there)
+	}
 }
 
 // TestAgreed: the environment's name and nothing else goes on.

@@ -101,8 +101,8 @@ func (a *app) inJob() *job {
 func (j *job) tell(err error) error {
 	j.flush()
 	_ = j.console.EndGroup()
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, errDrift) { // a step has told what differs in its own words
+		return err
 	}
 	title, text := "failed", err.Error()
 	switch e, ok := errors.AsType[*ended](err); {
