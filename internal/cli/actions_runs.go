@@ -89,7 +89,15 @@ func (j *job) namedRun(ctx context.Context, fields map[string]string) (*existing
 	if err != nil {
 		return nil, nil, err
 	}
-	return x, v, j.ownEnvironment(v.Request, j.p.Getenv(varContext))
+	if err := j.ownEnvironment(v.Request, j.p.Getenv(varContext)); err != nil {
+		return nil, nil, err
+	}
+	// Said here too, before AWS would: a form of one environment's repository is about
+	// its own runs.
+	if env, from := j.named(), j.p.Getenv(varRepository); env != nil && env.Repository != "" && from != "" && from != env.Repository {
+		return nil, nil, ops.Refuse("environment-repository", fmt.Sprintf("Ask from %s.", env.Repository), "runs in %s are asked about from %s, and this is %s.", env.Name, env.Repository, ops.Quote(from))
+	}
+	return x, v, nil
 }
 
 // cancelGrace is how long a canceled run's worker is waited for.
@@ -184,8 +192,16 @@ func (j *job) againForm(ctx context.Context, fields map[string]string, start fun
 	if err != nil {
 		return err
 	}
-	b := report.Brief{Environment: v.Request.Environment, Title: fmt.Sprintf("%s in %s goes on", v.Request.Task, v.Request.Environment),
-		Text: j.became(ctx, x.l, x.ref), Commands: j.commands(x.ref, false), Links: j.documents(ctx, x.ref),
+	now, err := x.l.Look(ctx, x.ref)
+	if err != nil {
+		return err
+	}
+	title := "%s in %s goes on"
+	if len(now.Starts) == len(v.Starts) {
+		title = "%s in %s: nothing was started"
+	}
+	b := report.Brief{Environment: v.Request.Environment, Title: fmt.Sprintf(title, v.Request.Task, v.Request.Environment),
+		Text: j.became(ctx, x.l, x.ref), Commands: j.commands(x.ref, now.State() == ops.StateEnded), Links: j.documents(ctx, x.ref),
 		Facts: []report.Fact{{Label: "Run", Text: string(x.ref.Run), Code: true}, {Label: "By", Text: j.by}, {Label: "Reason", Text: oneLine(fields[ops.FieldReason])}}}
 	j.summarize(func(page *bytes.Buffer) error { return report.Job(page, b) })
 	return j.output("run", string(x.ref.Run), "watch", watch)

@@ -2,15 +2,13 @@ package cli_test
 
 import (
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
 )
 
 // A steps is a workflow run whose steps are performed one by one.
@@ -42,6 +40,11 @@ func (s *steps) step(role, name string, more ...string) answer {
 	for i := 0; i < len(more); i += 2 {
 		vars[more[i]] = more[i+1]
 	}
+	// Secrets that a job may have; the token is where only a build may read it.
+	vars["GH_TOKEN"], vars["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "ghs_canary0123456789canary0123456789canary", "canary-of-the-runner-0123456789"
+	if vars["SYNOPS_WEBHOOK"] == "" {
+		vars["SYNOPS_WEBHOOK"] = "https://127.0.0.1:1/services/T0CANARY/B0CANARY/canary0123456789"
+	}
 	got := s.synops(vars, "actions", name)
 	s.outputs = map[string]string{}
 	output, _ := os.ReadFile(vars["GITHUB_OUTPUT"])
@@ -51,7 +54,39 @@ func (s *steps) step(role, name string, more ...string) answer {
 	}
 	summary, _ := os.ReadFile(vars["GITHUB_STEP_SUMMARY"])
 	s.summary = string(summary)
+	s.tellsNothing(map[string]string{"standard output": got.stdout, "standard error": got.stderr, "an output": string(output), "the summary": s.summary},
+		sandbox.AdminToken, vars["GH_TOKEN"], vars["ACTIONS_ID_TOKEN_REQUEST_TOKEN"], vars["SYNOPS_WEBHOOK"], s.rig.vars["AWS_SECRET_ACCESS_KEY"], s.rig.vars["AWS_SESSION_TOKEN"])
 	return got
+}
+
+// tellsNothing wants none of the secrets in what was told, nor in a document or a log
+// of the account.
+func (s *steps) tellsNothing(told map[string]string, secrets ...string) {
+	s.T.Helper()
+	for _, bucket := range s.Dev.S3.Buckets() {
+		for _, key := range s.Dev.S3.Keys(bucket, "") {
+			if data, err := s.Dev.S3.Get(bucket, key, ""); err == nil {
+				told[bucket+"/"+key] = string(data)
+			}
+		}
+	}
+	for _, group := range []string{"/synops/plan", "/synops/admin"} {
+		for _, stream := range s.Dev.Logs.Streams(group) {
+			told[group+" "+stream] = strings.Join(s.Dev.Logs.Lines(group, stream), "\n")
+		}
+	}
+	if topic, ok := s.Dev.SNS.Topic(s.Resource("AlarmTopic")); ok {
+		for _, m := range topic.Messages {
+			told["the topic"] += m.Body + "\n"
+		}
+	}
+	for where, text := range told {
+		for _, secret := range secrets {
+			if secret != "" && strings.Contains(text, secret) {
+				s.T.Errorf("%s tells a secret that begins with %.6s", where, secret)
+			}
+		}
+	}
 }
 
 func form(t *testing.T, pairs ...string) string {
@@ -89,16 +124,7 @@ func (s *steps) wantSummary(parts ...string) {
 // in two jobs, verdict; then every job run again.
 func TestActions_Run(t *testing.T) {
 	s := newSteps(t)
-	var mu sync.Mutex
-	var told []string
-	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var body struct{ Text string }
-		_ = json.NewDecoder(r.Body).Decode(&body)
-		mu.Lock()
-		told = append(told, body.Text)
-		mu.Unlock()
-	}))
-	defer hook.Close()
+	h := newHook(t)
 	task := []string{"SYNOPS_TASK", "remove-user", "SYNOPS_FORM", form(t, "users", "3350396", "mode", "perform", "confirm", "jdoe", "reason", "asked for", "watch", "all", "plan", "")}
 	wantAnswer(t, s.step("synops-observe", "plan", task...), 0, "::group::Planning")
 	digest, planRun := s.outputs["digest"], s.outputs["plan-run"]
@@ -115,16 +141,10 @@ func TestActions_Run(t *testing.T) {
 	cursor := s.outputs["cursor"]
 	wantAnswer(t, s.step("synops-observe", "follow", "SYNOPS_RUN", run, "SYNOPS_CURSOR", cursor, "SYNOPS_FOLLOWED", "success"), 0, "ended: succeeded")
 	s.wantOutputs("ended", "true")
-	wantAnswer(t, s.step("synops-observe", "verdict", "SYNOPS_RUN", run, "SYNOPS_WEBHOOK", hook.URL), 0, "SUCCEEDED")
+	wantAnswer(t, s.step("synops-observe", "verdict", "SYNOPS_RUN", run, "SYNOPS_WEBHOOK", h.URL), 0, "SUCCEEDED")
 	s.wantOutputs("state", "succeeded")
 	s.wantSummary("remove-user in dev: succeeded", "**Took**", "grace, as GitHub declares", "[Build](https://us-east-1.console", "| done | user/3350396")
-	if len(told) != 1 || !strings.Contains(told[0], "dev "+run) || !strings.Contains(told[0], "https://github.com/Sage-Bionetworks/synapse-ops-dev/actions/runs/77") {
-		t.Errorf("the webhook was told %q", told)
-	}
-	topic, _ := s.Dev.SNS.Topic(s.Resource("AlarmTopic"))
-	if len(topic.Messages) != 1 || !strings.Contains(topic.Messages[0].Body, run) {
-		t.Errorf("the topic was told %+v", topic.Messages)
-	}
+	s.wantTold(h, "dev "+run, "succeeded", "https://github.com/Sage-Bionetworks/synapse-ops-dev/actions/runs/77")
 
 	// Run again, it attaches: nothing is planned to be done, nothing is started.
 	again := s.step("synops-perform", "start", append(bound, "GITHUB_RUN_ATTEMPT", "2")...)

@@ -103,6 +103,9 @@ func (a *app) again(ctx context.Context, run string, f *runFlags, settle []strin
 		}
 		from = starts[len(starts)-1].N
 		a.say("%s  %s goes on with attempt %d", a.mark(status.Request.Environment), x.ref.Run, from)
+	case status.State() == ops.StateEnded && f.detach:
+		a.say("%s  %s ended already: %s. Nothing was started.", a.mark(status.Request.Environment), x.ref.Run, status.Result.Outcome)
+		return a.leave(x.ref, string(ops.StateEnded), "How it ended: synops show ")
 	case status.State() == ops.StateEnded:
 		a.say("%s  %s ended already; this is how. Nothing was started.", a.mark(status.Request.Environment), x.ref.Run)
 	default:

@@ -79,7 +79,7 @@ func (r *rig) in(ctx context.Context, vars map[string]string, args ...string) an
 		Getenv: func(name string) string { return all[name] },
 	})
 	for line := range strings.Lines(out.String() + errs.String()) {
-		if strings.Count(line, " -e ") > strings.Count(line, "synops ") {
+		if n := strings.Count(line, "synops "); n > 0 && strings.Count(line, " -e ") > n {
 			r.t.Errorf("a command is shown that names its environment twice: %s", line)
 		}
 	}

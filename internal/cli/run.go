@@ -292,12 +292,17 @@ func (a *app) mark(env ops.EnvironmentName) string {
 
 // detached says which run goes on without us.
 func (a *app) detached(ref ops.RunRef) error {
+	return a.leave(ref, "started", "It goes on. Come back with: synops follow ")
+}
+
+// leave tells how a run is that is not waited for, and the command that tells more.
+func (a *app) leave(ref ops.RunRef, state, command string) error {
 	doc := struct {
 		Run   ops.RunID `json:"run"`
 		State string    `json:"state"`
-	}{ref.Run, "started"}
+	}{ref.Run, state}
 	return a.print(doc, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "It goes on. Come back with: synops follow %s%s\n", ref.Run, a.flagsAgain())
+		_, err := fmt.Fprintf(w, "%s%s%s\n", command, ref.Run, a.flagsAgain())
 		return err
 	})
 }
