@@ -48,7 +48,9 @@ func behave(what string, args []string) int {
 	case "hang": // and does not end when it is asked to
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("hanging")
-		select {}
+		for { // a select without cases is a deadlock to Go
+			time.Sleep(time.Hour)
+		}
 	case "obey":
 		told := make(chan os.Signal, 1)
 		signal.Notify(told, syscall.SIGTERM)

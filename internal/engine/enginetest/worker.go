@@ -59,8 +59,7 @@ func Work(ctx context.Context, d Documents, ref ops.RunRef, me ops.Attempt, out 
 	case scriptAbsent:
 		return nil
 	case scriptLate:
-		<-ctx.Done()
-		return ctx.Err()
+		return idle(ctx)
 	}
 	me.N, me.At = start.N, time.Now().UTC()
 	if err := d.CreateAttempt(ctx, ref, me); ops.CodeOf(err) == ops.Conflict {
@@ -72,6 +71,18 @@ func Work(ctx context.Context, d Documents, ref ops.RunRef, me ops.Attempt, out 
 		fmt.Fprintln(out, line(start.N, i))
 	}
 	return end(ctx, d, ref, start, script)
+}
+
+// idle does nothing until ctx ends. In a process whose context never does, Go calls
+// it a deadlock and ends it, were there no timer.
+func idle(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Hour):
+		}
+	}
 }
 
 // end plays what comes after the lines.
@@ -90,8 +101,7 @@ func end(ctx context.Context, d Documents, ref ops.RunRef, start ops.Start, scri
 		}
 		outcome = ops.RunCanceled
 	case script == scriptDeaf:
-		<-ctx.Done()
-		return ctx.Err()
+		return idle(ctx)
 	}
 	return d.CreateResult(ctx, ref, &ops.Result{Run: ref.Run, Attempt: start.N, Outcome: outcome, Effects: []ops.EffectResult{}})
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store"
@@ -96,7 +97,9 @@ func competeOnce(s *store.Store, d store.Driver, op, arg, who string) string {
 				return err
 			}
 			fmt.Println("won half")
-			select {} // until it is killed
+			for { // until it is killed; a select without cases is a deadlock to Go
+				time.Sleep(time.Hour)
+			}
 		})
 		return answer(false, "", err)
 	case "create-on":
