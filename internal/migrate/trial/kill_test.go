@@ -12,7 +12,10 @@ import (
 // at each kill, breaks no rule, and ends with the same rows.
 func TestKilledAndResumed(t *testing.T) {
 	situations, kills := []string{"final", "nightly"}, 4
-	if proving {
+	switch {
+	case racing:
+		situations, kills = situations[:1], 2
+	case proving:
 		situations, kills = append(situations, "initial"), 20
 	}
 	for _, situation := range situations {
@@ -38,6 +41,9 @@ func TestKilledAndResumed(t *testing.T) {
 // TestBaseline: the incumbent's schedule takes what is known of it, within a tenth:
 // otherwise no comparison with it counts. Hours.
 func TestBaseline(t *testing.T) {
+	if racing {
+		t.Skip("full scale; see racing")
+	}
 	for _, known := range []struct {
 		profile, situation string
 		hours              float64
@@ -58,8 +64,14 @@ func TestBaseline(t *testing.T) {
 }
 
 // TestQuickerThanTheIncumbent: the same seed, workload and faults, the comparison
-// after the repair included.
+// after the repair included. What must reach the target is the middle one of five
+// seeds, of three for nightly. A single seed may miss it, and some do
+// (docs/performance.md): a lost worker that holds a restore costs ours its ten
+// minutes too.
 func TestQuickerThanTheIncumbent(t *testing.T) {
+	if racing {
+		t.Skip("full scale; see racing")
+	}
 	for _, want := range []struct {
 		profile, situation string
 		times              float64
@@ -82,10 +94,9 @@ func TestQuickerThanTheIncumbent(t *testing.T) {
 				break
 			}
 		}
-		// The middle one: a lost worker that holds a restore costs ours its ten minutes too.
 		slices.Sort(times)
 		if got := times[len(times)/2]; got < want.times {
-			t.Errorf("%s %s: %.1f times quicker than the incumbent, want %.0f", want.profile, want.situation, times, want.times)
+			t.Errorf("%s %s: %.1f times quicker than the incumbent, want %.0f of the middle one", want.profile, want.situation, times, want.times)
 		}
 	}
 }

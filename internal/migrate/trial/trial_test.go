@@ -20,7 +20,14 @@ func TestSmallScaleTruth(t *testing.T) {
 	}
 	for i, situation := range []string{"initial", "nightly", "final"} {
 		for seed := range n {
-			if turn := []int{2, 0, 0, 1, 1, 1, 0, 1, 0, 1}[seed%10]; !proving && turn != 2-i { // the first copy takes long
+			turn := []int{1, 0, 0, 1, 1, 1, 0, 1, 0, 1}[seed%10]
+			if seed == 0 {
+				turn = 2 // the first copy takes long
+			}
+			if !proving && turn != 2-i {
+				continue
+			}
+			if racing && (situation == "initial" || seed%5 != 1) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/%d", situation, seed), func(t *testing.T) {

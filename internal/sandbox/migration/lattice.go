@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -179,8 +180,11 @@ func (t *intervals) pack(s Span, most int64) []Span {
 func (t *intervals) sums(s Span, bin int64, salt string) []Bin {
 	mixed := t.salt ^ seedOf(0, salt)
 	share := func(rank int64) uint64 { return mix(mixed ^ uint64(rank)) }
-	bins := map[int64]*Bin{}
-	values := map[int64]uint64{}
+	type sum struct {
+		Bin
+		value uint64
+	}
+	var bins []sum // ascending, as what is held is
 	limit := t.limit
 	if !t.isSource() {
 		limit = t.source.limit
@@ -199,39 +203,38 @@ func (t *intervals) sums(s Span, bin int64, salt string) []Bin {
 				}
 				continue
 			}
-			e := bins[b]
-			if e == nil {
-				e = &Bin{Number: b, Min: t.base.id(r1)}
-				bins[b] = e
+			if n := len(bins); n == 0 || bins[n-1].Number < b {
+				bins = append(bins, sum{Bin: Bin{Number: b, Min: t.base.id(r1)}})
 			}
+			e := &bins[len(bins)-1]
 			e.Count += r2 - r1
 			e.Max = t.base.id(r2 - 1)
-			values[b] += share(r2) - share(r1)
+			e.value += share(r2) - share(r1)
 		}
 		for _, c := range t.within(p.Span) {
 			if c.moment > p.moment {
 				continue
 			}
 			b, r := c.id/bin, t.base.rank(c.id)
-			if bins[b] == nil {
+			i, found := slices.BinarySearchFunc(bins, b, func(e sum, b int64) int { return cmp.Compare(e.Number, b) })
+			if !found {
 				continue
 			}
 			if c.deleted {
-				bins[b].Count--
-				values[b] -= share(r+1) - share(r)
+				bins[i].Count--
+				bins[i].value -= share(r+1) - share(r)
 			} else {
-				values[b] += mix(mixed ^ mix(uint64(c.id)))
+				bins[i].value += mix(mixed ^ mix(uint64(c.id)))
 			}
 		}
 	}
 	out := make([]Bin, 0, len(bins))
-	for b, e := range bins {
+	for _, e := range bins {
 		if e.Count > 0 {
-			e.Checksum = strconv.FormatUint(values[b], 36)
-			out = append(out, *e)
+			e.Checksum = strconv.FormatUint(e.value, 36)
+			out = append(out, e.Bin)
 		}
 	}
-	slices.SortFunc(out, func(a, b Bin) int { return int(a.Number - b.Number) })
 	return out
 }
 
