@@ -2,11 +2,14 @@ package actions_test
 
 import (
 	"crypto/sha256"
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -61,5 +64,68 @@ func TestInstall(t *testing.T) {
 				t.Errorf("%v, %q, wants %q: %s", err, added, c.says, out)
 			}
 		})
+	}
+}
+
+// sourceProgram is quickly built for any machine.
+const sourceProgram = "package main\n\nfunc main() { println(\"built\") }\n"
+
+// TestInstall_FromSource: where a setting says that there are no releases, the tag is
+// cloned and built, for the runner and for builds, and tells that tag as its version.
+// A tag that is not there ends the job, and no release is asked for in its place.
+func TestInstall_FromSource(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	source := filepath.Join(dir, "server", "Sage-Bionetworks", "synapse-ops-core")
+	for name, text := range map[string]string{"go.mod": "module github.com/Sage-Bionetworks/synapse-ops-core\n\ngo 1.26\n", "cmd/synops/main.go": sourceProgram} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(source, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(source, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plain := append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GOWORK=off", "GOTOOLCHAIN=local")
+	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "a release"}, {"tag", "v1.2.3"}} {
+		cmd := exec.Command("git", args...)
+		cmd.Dir, cmd.Env = source, plain
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %s: %v\n%s", args, err, out)
+		}
+	}
+	path, vars := filepath.Join(dir, "path"), filepath.Join(dir, "vars")
+	install := func(tag string) (string, error) {
+		cmd := exec.Command("bash", "../../.github/actions/synops/install.sh")
+		cmd.Env = append(plain, "SYNOPS_FROM_SOURCE=true", "SYNOPS_BUNDLE=true", "SYNOPS_TAG="+tag, "RUNNER_TEMP="+dir, "GITHUB_SERVER_URL=file://"+filepath.Join(dir, "server"), "GITHUB_PATH="+path, "GITHUB_ENV="+vars)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := install("v1.2.4"); err == nil || !strings.Contains(out, "::error title=synops v1.2.4::The tag cannot be cloned.") {
+		t.Errorf("a tag that is not there: %v\n%s", err, out)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("something is on the PATH although it failed")
+	}
+	out, err := install("v1.2.3")
+	if err != nil || !strings.HasSuffix(out, "built\n") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	added, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(strings.TrimSpace(string(added)), "synops")); err != nil {
+		t.Error(err)
+	}
+	set, err := os.ReadFile(vars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, _ := strings.CutPrefix(strings.TrimSpace(string(set)), "SYNOPS_BINARIES=")
+	for _, machine := range []string{"arm64", "amd64"} {
+		info, err := buildinfo.ReadFile(filepath.Join(folder, "synops-linux-"+machine))
+		if err != nil || info.Main.Version != "v1.2.3" || !slices.Contains(info.Settings, debug.BuildSetting{Key: "GOARCH", Value: machine}) {
+			t.Errorf("the program for %s: %v, %+v", machine, err, info)
+		}
 	}
 }

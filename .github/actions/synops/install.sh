@@ -47,11 +47,11 @@ released() {
 
 built() {
   local machine
-  # By its own name: the version that the program tells is the tag's.
-  git clone --quiet --depth 1 --branch "$tag" "${GITHUB_SERVER_URL:?}/$core" "$dir/source" || fail "The tag cannot be cloned."
+  # With the repository's history: the version that the program tells is the tag's.
+  git -c advice.detachedHead=false clone --quiet --depth 1 --branch "$tag" "${GITHUB_SERVER_URL:?}/$core" "$dir/source" || fail "The tag cannot be cloned."
   cd "$dir/source"
   for machine in "${wanted[@]}"; do
-    CGO_ENABLED=0 GOOS=${machine%-*} GOARCH=${machine#*-} go build -o "$dir/release/synops-$machine" ./cmd/synops || fail "It does not build for $machine."
+    CGO_ENABLED=0 GOOS=${machine%-*} GOARCH=${machine#*-} go build -trimpath -buildvcs=true -o "$dir/release/synops-$machine" ./cmd/synops || fail "It does not build for $machine."
   done
   cp "$dir/release/synops-$own" "$dir/bin/synops"
 }
