@@ -57,6 +57,18 @@ func (s *steps) wantTold(h *hook, parts ...string) {
 	}
 }
 
+// broke tells how often the account itself told the topic that a build broke. Whoever
+// left at the start hears of a bad end by it (decision 0028).
+func (s *steps) broke() (n int) {
+	topic, _ := s.Dev.SNS.Topic(s.Resource("AlarmTopic"))
+	for _, m := range topic.Messages {
+		if m.From == "events.amazonaws.com" && strings.Contains(m.Body, `"build-status":"FAILED"`) {
+			n++
+		}
+	}
+	return n
+}
+
 // killed is a run whose worker died in the midst of it.
 func (s *steps) killed() string {
 	s.T.Helper()
@@ -72,6 +84,9 @@ func (s *steps) killed() string {
 func TestActions_Lost(t *testing.T) {
 	s, h := newSteps(t), newHook(t)
 	run := s.killed()
+	if s.broke() != 1 {
+		t.Error("the account does not tell that the build broke")
+	}
 	wantAnswer(t, s.step("synops-observe", "follow", "SYNOPS_RUN", run), 0, "is gone and left no result")
 	s.wantOutputs("ended", "true")
 	wantAnswer(t, s.step("synops-observe", "verdict", "SYNOPS_RUN", run, "SYNOPS_WEBHOOK", h.URL), 1, "::error title=dev failed::", "synops resume "+run)

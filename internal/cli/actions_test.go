@@ -146,6 +146,10 @@ func TestActions_Run(t *testing.T) {
 	s.wantSummary("remove-user in dev: succeeded", "**Took**", "grace, as GitHub declares", "[Build](https://us-east-1.console", "| done | user/3350396")
 	s.wantTold(h, "dev "+run, "succeeded", "https://github.com/Sage-Bionetworks/synapse-ops-dev/actions/runs/77")
 
+	if s.broke() != 0 {
+		t.Error("the account tells of a build that went well")
+	}
+
 	// Run again, it attaches: nothing is planned to be done, nothing is started.
 	again := s.step("synops-perform", "start", append(bound, "GITHUB_RUN_ATTEMPT", "2")...)
 	wantAnswer(t, again, 0, "Nothing was started", "Run "+run+" ended succeeded", "fill in the form anew")
@@ -194,6 +198,9 @@ func TestActions_Moved(t *testing.T) {
 	wantAnswer(t, s.step("synops-observe", "follow", "SYNOPS_RUN", run), 0, "ended: refused")
 	wantAnswer(t, s.step("synops-observe", "verdict", "SYNOPS_RUN", run), 3, "not the approved", "verified")
 	s.wantSummary("verify-oauth-client in dev: refused")
+	if s.broke() != 1 {
+		t.Error("the account does not tell that the run ended badly")
+	}
 }
 
 // TestActions_Personal: what is personal in a form is masked before a step prints it,
