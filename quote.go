@@ -58,5 +58,5 @@ func Clip(s string) string {
 // invisible tells whether a reader of r would see nothing of it, or see the text
 // around it in another order. Controls are not asked here.
 func invisible(r rune) bool {
-	return unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp)
+	return r > unicode.MaxASCII && unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp)
 }
