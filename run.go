@@ -239,6 +239,7 @@ type Result struct {
 	Environment  EnvironmentName       `json:"environment"`
 	Outcome      Outcome               `json:"outcome"`
 	Code         Code                  `json:"code,omitempty"`
+	Guard        string                `json:"guard,omitempty"` // that refused the run
 	Message      string                `json:"message"`
 	PlanDigest   Digest                `json:"plan_digest,omitempty"`
 	Effects      []EffectResult        `json:"effects"` // at most MostEffects, failures first

@@ -25,10 +25,10 @@ type Console struct {
 	grouped bool
 	// Annotations of one step that GitHub keeps: ten of each, so what is above that
 	// is printed as text.
-	errors, warnings int
+	errors, warnings, notices int
 }
 
-// mostAnnotations is how many errors, and how many warnings, a step may have.
+// mostAnnotations is how many of each kind of annotation a step may have.
 const mostAnnotations = 10
 
 // mostMessage bounds an annotation's text; GitHub cuts at 4,096 characters.
@@ -173,6 +173,11 @@ func (c *Console) Error(title, text string) error { return c.annotate("error", &
 // Warning annotates the job with a warning.
 func (c *Console) Warning(title, text string) error {
 	return c.annotate("warning", &c.warnings, title, text)
+}
+
+// Notice annotates the job with what is worth knowing and no trouble.
+func (c *Console) Notice(title, text string) error {
+	return c.annotate("notice", &c.notices, title, text)
 }
 
 func (c *Console) annotate(kind string, count *int, title, text string) error {

@@ -60,7 +60,7 @@ func TestConsole_Commands(t *testing.T) {
 	for _, text := range hostile {
 		var log bytes.Buffer
 		c := actions.NewConsole(&log)
-		for _, err := range []error{c.Group(text), c.Error(text, text), c.Warning(text, text), c.EndGroup(), c.EndGroup()} {
+		for _, err := range []error{c.Group(text), c.Error(text, text), c.Warning(text, text), c.Notice(text, text), c.EndGroup(), c.EndGroup()} {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestConsole_Commands(t *testing.T) {
 		for _, line := range got {
 			names = append(names, strings.SplitN(strings.SplitN(line[2:], ":", 2)[0], " ", 2)[0])
 		}
-		if !slices.Equal(names, []string{"group", "error", "warning", "endgroup"}) {
+		if !slices.Equal(names, []string{"group", "error", "warning", "notice", "endgroup"}) {
 			t.Errorf("%q: %q", text, got)
 		}
 	}

@@ -81,7 +81,10 @@ type job struct {
 
 // inJob has everything that is printed from here on go through the step's console.
 func (a *app) inJob() *job {
-	j := &job{app: a, console: actions.NewConsole(a.p.Out), now: time.Now}
+	j := &job{app: a, console: actions.NewConsole(a.p.Out), now: a.p.Now}
+	if j.now == nil {
+		j.now = time.Now
+	}
 	a.flush()
 	a.p.Width = 120 // the page's lines are as long as they are
 	a.out, a.err = a.secrets.Writer(j.console), a.secrets.Writer(j.console)

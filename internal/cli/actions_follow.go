@@ -13,6 +13,7 @@ import (
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/worker"
 )
 
 const (
@@ -202,6 +203,10 @@ func (j *job) verdict(ctx context.Context) error {
 			return err
 		}
 		j.summarizeEnd(ctx, x.ref, v, string(v.Result.Outcome), "")
+		if yielded(v.Result) {
+			_ = j.console.Warning(j.marked("refused"), j.clean(v.Result.Message+" Nothing was done; the schedule asks again at its next time."))
+			return nil
+		}
 		j.notify(ctx, v, string(v.Result.Outcome)+". "+v.Result.Message)
 		return j.ended(x.ref, v.Result, nil)
 	case v.Lost():
@@ -213,6 +218,13 @@ func (j *job) verdict(ctx context.Context) error {
 	j.summarizeEnd(ctx, x.ref, v, "still running", "The run goes on without this workflow run. That is no failure.")
 	j.say("%s  %s is still running; it goes on.", j.mark(v.Request.Environment), x.ref.Run)
 	return j.output("state", "running")
+}
+
+// yielded tells whether a schedule's run was refused since another run has the lease:
+// that one took it after the start, which had looked. It is no more a failure than to
+// be told so before the start.
+func yielded(r *ops.Result) bool {
+	return r.Run.Scheduled() && r.Outcome == ops.RunRefused && r.Guard == worker.GuardLease
 }
 
 // summarizeEnd writes how a run is: what was asked, its result where it has one, how

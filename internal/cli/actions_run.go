@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
@@ -159,10 +160,14 @@ func (j *job) summarizePlan(asked *asking, p *planning, plan *ops.Plan, err erro
 }
 
 // start is the step that starts a run, with the role that a reviewer stands before.
-// It does not wait for its end. Outputs: run, and watch as the form says.
+// It does not wait for its end. Outputs: run, and watch as the form says; of a
+// schedule that started nothing, run is empty and skipped says why.
 func (j *job) start(ctx context.Context) error {
 	f, asked, err := j.form()
 	if err != nil {
+		return err
+	}
+	if due, err := j.due(ctx, asked.task); err != nil || !due {
 		return err
 	}
 	if f.Mode != ops.ModePerform {
@@ -189,16 +194,65 @@ func (j *job) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.Hold, l.Scheduled = j.hold(asked.request.Environment, asked.task.LeaseFor(asked.values), false), j.scheduled()
+	l.Hold, l.Scheduled = j.hold(asked.request.Environment, asked.task.LeaseFor(asked.values), j.scheduled()), j.scheduled()
 	waiting, stop := context.WithTimeout(ctx, j.followFor())
 	defer stop()
 	ref, attached, err := l.Launch(waiting, j.jobKey(startJob), asked.request, answers)
+	if r := ops.Refused(err); r != nil && r.Guard == worker.GuardLease && j.scheduled() {
+		return j.skip(skippedLease, j.console.Warning, "refused", r.Reason+" Nothing was started; the schedule asks again at its next time.", j.brief("refused", asked))
+	}
 	if err != nil {
 		return j.notLaunched(ref, err)
 	}
 	j.header(asked.task, asked.request, ref, attached)
 	j.summarizeStart(ctx, l, asked, ref, &answers, attached)
 	return j.output("run", string(ref.Run), "watch", f.Watch)
+}
+
+// Why a schedule started nothing.
+const (
+	skippedTime  = "not-its-time"
+	skippedLease = "lease"
+)
+
+// due tells whether the task may start now; where it may not, it has been told why.
+// What a person asks for always is, and so is a job that is run again after it
+// started its run: it only follows that.
+func (j *job) due(ctx context.Context, task *ops.Task) (bool, error) {
+	if !j.scheduled() {
+		return true, nil
+	}
+	now := j.now()
+	if due, err := task.Schedule.Due(now); due || err != nil {
+		return due, err
+	}
+	if n := j.p.Getenv("GITHUB_RUN_ATTEMPT"); n != "" && n != "1" {
+		if ref, st, err := j.startedHere(ctx); err != nil {
+			return false, err
+		} else if ref.Run != "" {
+			if starts, err := st.Starts(ctx, ref); err != nil || len(starts) > 0 {
+				return err == nil, err
+			}
+		}
+	}
+	zone, err := time.LoadLocation(task.Schedule.Zone)
+	if err != nil {
+		return false, err
+	}
+	text := fmt.Sprintf("It is %s in %s, and the schedule is %s: not its time. GitHub starts schedules in UTC, for each of the zone's offsets, and late. Nothing was started.",
+		now.In(zone).Format("Monday 15:04"), task.Schedule.Zone, task.Schedule.When())
+	return false, j.skip(skippedTime, j.console.Notice, "not its time", text, report.Brief{Environment: ops.EnvironmentName(j.environment),
+		Title: fmt.Sprintf("%s in %s: not its time", task.Name, j.environment), Facts: []report.Fact{{Label: "Schedule", Text: task.Schedule.Cron + " " + task.Schedule.Zone}}})
+}
+
+// skip ends a schedule's step that started nothing, which is no failure.
+func (j *job) skip(why string, annotate func(title, text string) error, title, text string, b report.Brief) error {
+	text = j.clean(text)
+	j.say("%s  %s", j.mark(ops.EnvironmentName(j.environment)), text)
+	_ = annotate(j.marked(title), text)
+	b.Text = text
+	j.summarize(func(page *bytes.Buffer) error { return report.Job(page, b) })
+	return j.output("run", "", "watch", ops.WatchStart, "skipped", why)
 }
 
 // startStages carries a staged task out as far as it may go within the job. The

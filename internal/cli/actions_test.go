@@ -6,9 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/cli"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/worker"
 )
 
 // A steps is a workflow run whose steps are performed one by one.
@@ -218,5 +221,78 @@ func TestActions_Personal(t *testing.T) {
 	wantAnswer(t, got, 0)
 	if all := got.stdout + got.stderr + s.summary; strings.Contains(all, "jane.doe") || !strings.Contains(all, "j***@example.org") {
 		t.Errorf("an address is told:\n%s", all)
+	}
+}
+
+// TestActions_Scheduled: a schedule starts what the catalog declares when it is its
+// time on the zone's clocks and nobody has the lease. Otherwise it starts nothing,
+// says why, and is not red.
+func TestActions_Scheduled(t *testing.T) {
+	s := newSteps(t)
+	s.config = strings.Replace(s.config, "    lanes:", "    schedules: {archive-files: true}\n    lanes:", 1)
+	s.bundle(":")
+	s.rig.vars["SYNOPS_CONFIG"] = s.rig.file("account.yaml", s.config)
+	at := func(clock string) func() time.Time {
+		when, err := time.Parse(time.RFC3339, clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() time.Time { return when }
+	}
+	tuesday, before := at("2026-11-24T08:18:00Z"), at("2026-11-24T07:18:00Z")
+	task := []string{"SYNOPS_TASK", "archive-files", "SYNOPS_SCHEDULE", "true"}
+
+	s.now = before
+	wantAnswer(t, s.step("synops-schedule", "start", task...), 0, "::notice title=dev archive-files not its time::", "It is Monday 23:18 in America/Los_Angeles", "Nothing was started")
+	s.wantOutputs("run", "", "watch", "start", "skipped", "not-its-time")
+	s.wantSummary("archive-files in dev: not its time")
+	// Run again it is not its time either.
+	wantAnswer(t, s.step("synops-schedule", "start", append(task, "GITHUB_RUN_ATTEMPT", "2")...), 0, "::notice")
+	wantAnswer(t, s.synops(nil, "runs", "-e", "dev"), 0, "No runs")
+
+	s.now = tuesday
+	s.rig.dev.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Kind: sandbox.Held, Path: "/admin/asynchronous/job"}}})
+	s.become("synops-perform")
+	got := s.synops(nil, "run", "archive-files", "limit=10", "-e", "dev", "--detach")
+	wantAnswer(t, got, 0)
+	holder := runOf(t, got)
+	s.held()
+	wantAnswer(t, s.step("synops-schedule", "start", task...), 0, "::warning title=dev archive-files refused::", "held by "+holder, "asks again at its next time")
+	s.wantOutputs("run", "", "watch", "start", "skipped", "lease")
+	s.wantSummary("archive-files in dev: refused", holder)
+	s.rig.dev.SetFaults(sandbox.Faults{})
+	s.become("synops-perform")
+	wantAnswer(t, s.synops(nil, "follow", holder, "-e", "dev"), 0)
+
+	task = append(task, "GITHUB_RUN_ID", "78")
+	wantAnswer(t, s.step("synops-schedule", "start", task...), 0, "started")
+	run := s.outputs["run"]
+	if !ops.RunID(run).Scheduled() || s.outputs["skipped"] != "" {
+		t.Fatalf("the outputs are %v", s.outputs)
+	}
+	s.now = nil
+	wantAnswer(t, s.step("synops-observe", "follow", "SYNOPS_RUN", run), 0, "ended: succeeded")
+	wantAnswer(t, s.step("synops-observe", "verdict", "SYNOPS_RUN", run), 0)
+	// Run again when its time is over, it attaches.
+	s.now = before
+	wantAnswer(t, s.step("synops-schedule", "start", append(task, "GITHUB_RUN_ATTEMPT", "2")...), 0, "Nothing was started", "Run "+run+" ended succeeded")
+	s.wantOutputs("run", run, "skipped", "")
+}
+
+// The lease that was free before the start may be another's when the worker asks.
+func TestYielded(t *testing.T) {
+	scheduled, asked := ops.NewScheduledRunID("archive-files", time.Now(), "3f9c01"), ops.NewRunID("archive-files", time.Now(), "3f9c01")
+	for _, c := range []struct {
+		result ops.Result
+		want   bool
+	}{
+		{ops.Result{Run: scheduled, Outcome: ops.RunRefused, Guard: worker.GuardLease}, true},
+		{ops.Result{Run: scheduled, Outcome: ops.RunRefused, Guard: "schedule"}, false},
+		{ops.Result{Run: scheduled, Outcome: ops.RunFailed, Guard: worker.GuardLease}, false},
+		{ops.Result{Run: asked, Outcome: ops.RunRefused, Guard: worker.GuardLease}, false},
+	} {
+		if got := cli.Yielded(&c.result); got != c.want {
+			t.Errorf("%+v: %t", c.result, got)
+		}
 	}
 }

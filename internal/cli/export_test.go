@@ -21,6 +21,9 @@ var Agreed = agreed
 // HandedOn lists the variables that a worker gets from its launcher.
 var HandedOn = handedOn
 
+// Yielded tells whether a refused run of a schedule is no failure.
+var Yielded = yielded
+
 // A Progress is what a follower prints to.
 type Progress = progress
 

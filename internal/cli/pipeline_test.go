@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -179,7 +180,7 @@ func TestPipeline_Cancel(t *testing.T) {
 	got := l.synops(nil, "run", "decertify-user", "users=3400001,3400003", "-e", "dev", "--detach")
 	wantAnswer(t, got, 0)
 	run := runOf(t, got)
-	l.until(run, "running")
+	l.held()
 	wantAnswer(t, l.synops(nil, "cancel", run, "-e", "dev", "--grace", "100ms"), 0, "The cancel is durable", "CANCELED")
 	if n := len(l.asked("synops-perform", 0)); !slices.Contains(l.asked("synops-perform", 0), "codebuild:StopBuild") {
 		t.Errorf("no build was stopped in %d calls", n)
@@ -214,6 +215,23 @@ func TestPipeline_Waits(t *testing.T) {
 		<-look.C
 	}
 	t.Errorf("it never is told to be provisioning:\n%s", got.stdout)
+}
+
+// held waits until the service holds a call.
+func (l *lane) held() {
+	t := l.rig.t
+	t.Helper()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	for l.rig.dev.Held() == 0 {
+		select {
+		case <-ctx.Done():
+			t.Fatal("no call is held")
+		case <-look.C:
+		}
+	}
 }
 
 // until waits until show tells the state.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/cli"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
@@ -22,6 +23,7 @@ type rig struct {
 	dir  string
 	dev  *sandbox.Synapse
 	vars map[string]string
+	now  func() time.Time
 }
 
 func newRig(t *testing.T) *rig {
@@ -75,7 +77,7 @@ func (r *rig) in(ctx context.Context, vars map[string]string, args ...string) an
 		r.t.Fatal(err)
 	}
 	code := cli.Main(ctx, args, cli.Process{
-		In: strings.NewReader(""), Out: &out, Err: &errs, Width: 100, Host: "laptop", Command: []string{worker},
+		In: strings.NewReader(""), Out: &out, Err: &errs, Width: 100, Host: "laptop", Command: []string{worker}, Now: r.now,
 		Getenv: func(name string) string { return all[name] },
 	})
 	for line := range strings.Lines(out.String() + errs.String()) {

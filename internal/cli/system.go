@@ -6,6 +6,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 )
@@ -23,6 +24,7 @@ type Process struct {
 	Command  []string // how to start this program again
 	Host     string   // this machine's name
 	OpenFD   func(n int) (io.Reader, error)
+	Now      func() time.Time // nil: time.Now
 }
 
 // System returns the process as the operating system tells it.

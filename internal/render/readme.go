@@ -28,7 +28,7 @@ type group struct {
 type taskRow struct{ Name, File, Summary string }
 
 type schedule struct {
-	Task, Cron, Reason string
+	Task, When, Reason string
 	On                 bool
 }
 
@@ -50,7 +50,7 @@ func (s *Source) readme(env *ops.Environment, flows []*workflow) (File, error) {
 	}
 	for _, t := range s.offered(env) {
 		if t.Schedule != nil {
-			p.Schedules = append(p.Schedules, schedule{string(t.Name), t.Schedule.Cron, t.Schedule.Reason, t.Scheduled(env)})
+			p.Schedules = append(p.Schedules, schedule{string(t.Name), t.Schedule.When(), t.Schedule.Reason, t.Scheduled(env)})
 		}
 	}
 	for _, w := range flows {

@@ -407,7 +407,7 @@ func TestScheduleIsRenderedOnceEnabled(t *testing.T) {
 	s, env := sample(task)
 	const name = ".github/workflows/scheduled-every-kind.yml"
 	off := dashboard(t, s, env)
-	if _, there := off[name]; there || !strings.Contains(off["README.md"], "| every-kind | `17 9 * * 1` | off | Weekly. |") {
+	if _, there := off[name]; there || !strings.Contains(off["README.md"], "| every-kind | `17 9 * * 1` UTC | off | Weekly. |") {
 		t.Error("a schedule that nobody enabled is there, or the README does not say that it is off")
 	}
 	for file, text := range off {
@@ -429,8 +429,31 @@ func TestScheduleIsRenderedOnceEnabled(t *testing.T) {
 	if strings.Contains(on[name], "secret-value") || strings.Contains(on[name], "3 things") {
 		t.Errorf("inputs or answer stand in the file:\n%s", on[name])
 	}
-	if !strings.Contains(on["README.md"], "| every-kind | `17 9 * * 1` | **on** | Weekly. |") {
+	if !strings.Contains(on["README.md"], "| every-kind | `17 9 * * 1` UTC | **on** | Weekly. |") {
 		t.Error("the README does not say that it is on")
+	}
+}
+
+func TestScheduleInAZoneIsRenderedInUTC(t *testing.T) {
+	task := everyKind()
+	task.Schedule = &ops.Schedule{Cron: "0 16-17 * * 6", Zone: "America/Los_Angeles", Inputs: map[string]string{"text": "abc"}, Reason: "Weekly."}
+	s, env := sample(task)
+	env.Schedules = map[ops.TaskName]bool{"every-kind": true}
+	on := dashboard(t, s, env)
+	f := readForm(t, on[".github/workflows/scheduled-every-kind.yml"])
+	var crons []string
+	for _, c := range f.On.Schedule {
+		crons = append(crons, c.Cron)
+	}
+	if d := cmp.Diff([]string{"0 0-1 * * 0", "0 23 * * 6"}, crons); d != "" {
+		t.Error(d)
+	}
+	if !strings.Contains(on["README.md"], "| every-kind | `0 16-17 * * 6` America/Los_Angeles | **on** |") {
+		t.Error("the README does not say when, on which clocks")
+	}
+	task.Schedule.Zone = "Mars/Olympus"
+	if _, err := s.Dashboard(env); ops.CodeOf(err) != ops.Invalid {
+		t.Errorf("in no zone: %v", err)
 	}
 }
 
@@ -578,7 +601,7 @@ func TestTaskPagesTellWhatThereIsToKnow(t *testing.T) {
 	}
 	i := slices.IndexFunc(files, func(f render.File) bool { return f.Path == "docs/tasks/every-kind.md" })
 	for _, want := range []string{"# every-kind: T\n", "S.", "D.", "## How to undo\n\nBy hand.", "| `color` | choice: one of `red`, `on` | must be given | H. |", "`etag`", "`userName`: kept as keyed hashes",
-		"synops run every-kind text=a:b flag= color= -e prod", "`17 9 * * 1` (UTC), with `text=abc`, confirmed with `3 things`", "Personal: `email`.", "| offered in | `prod` |"} {
+		"synops run every-kind text=a:b flag= color= -e prod", "`17 9 * * 1` UTC, with `text=abc`, confirmed with `3 things`", "Personal: `email`.", "| offered in | `prod` |"} {
 		if !strings.Contains(string(files[i].Data), want) {
 			t.Errorf("the page lacks %q:\n%s", want, files[i].Data)
 		}

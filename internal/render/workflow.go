@@ -13,11 +13,11 @@ import (
 // A workflow is one file of a dashboard: a form or a schedule, and one job that
 // calls core.
 type workflow struct {
-	File    string // its name in .github/workflows
-	Name    string // as the Actions tab lists it
-	RunName string // as GitHub evaluates it
-	About   string // a comment's text, one line
-	Cron    string // instead of a form
+	File    string   // its name in .github/workflows
+	Name    string   // as the Actions tab lists it
+	RunName string   // as GitHub evaluates it
+	About   string   // a comment's text, one line
+	Crons   []string // instead of a form
 	Fields  []field
 	Uses    string // core's workflow at the release
 	With    [][2]string
@@ -58,7 +58,11 @@ func (s *Source) workflows(env *ops.Environment) ([]*workflow, error) {
 	}
 	for _, t := range s.offered(env) {
 		if t.Scheduled(env) {
-			all = append(all, s.scheduled(env, t))
+			w, err := s.scheduled(env, t)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, w)
 		}
 	}
 	all = append(all, s.callers(env)...)
@@ -117,13 +121,20 @@ func (s *Source) taskForm(env *ops.Environment, t *ops.Task) *workflow {
 
 // scheduled is the workflow that starts a task by itself. It hands no form over:
 // core's catalog says what exactly is run, whoever changes this file.
-func (s *Source) scheduled(env *ops.Environment, t *ops.Task) *workflow {
+func (s *Source) scheduled(env *ops.Environment, t *ops.Task) (*workflow, error) {
+	crons, err := t.Schedule.Crons()
+	if err != nil {
+		return nil, err
+	}
 	w := s.calling(env, "run-task")
-	w.File, w.Name, w.Cron, w.Form = "scheduled-"+string(t.Name)+".yml", "Schedule: "+string(t.Name), t.Schedule.Cron, false
+	w.File, w.Name, w.Crons, w.Form = "scheduled-"+string(t.Name)+".yml", "Schedule: "+string(t.Name), crons, false
 	w.About = t.Schedule.Reason + " Inputs and answer are those that the catalog declares."
+	if zone := t.Schedule.Zone; zone != "" {
+		w.About += " UTC covers each offset of " + zone + "; what is not due on its clocks ends at once."
+	}
 	w.RunName = mark(env.Name) + " " + string(t.Name) + " by its schedule"
 	w.With = append(w.With, [2]string{"task", string(t.Name)}, [2]string{"schedule", "true"})
-	return w
+	return w, nil
 }
 
 // requester ends a run's name. GitHub's name of who pressed the button is no secret,
@@ -231,7 +242,7 @@ func (w *workflow) check() error {
 	if len(w.Fields) > ops.MostFields {
 		return wrong("its form has %d fields, and GitHub takes %d.", len(w.Fields), ops.MostFields)
 	}
-	texts := []string{w.About, w.Name, w.Cron}
+	texts := append([]string{w.About, w.Name}, w.Crons...)
 	size := 0
 	for _, f := range w.Fields {
 		if n := len([]rune(f.Description)); n > mostDescription {

@@ -99,6 +99,9 @@ func (f Faults) Validate() error {
 	return fmt.Errorf("duplicate_realm is %d; it must be 400, 409 or 500", f.DuplicateRealm)
 }
 
+// Held is how many calls hang or are held now.
+func (s *Synapse) Held() int { return int(s.held.Load()) }
+
 // SetFaults replaces all faults and starts counting anew. Calls that hang are let
 // go without an answer, those that are held get theirs. It panics when f does not validate, for then the test is wrong.
 func (s *Synapse) SetFaults(f Faults) {
@@ -214,6 +217,8 @@ func (q *request) strikeBefore() (answer, bool) {
 			return a, true
 		}
 		if f.Kind == Hang || f.Kind == Held {
+			q.s.held.Add(1)
+			defer q.s.held.Add(-1)
 			select {
 			case <-q.Context().Done():
 				return answer{cut: nothing}, true

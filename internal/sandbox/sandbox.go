@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/synapse"
@@ -70,6 +71,7 @@ type Synapse struct {
 	calls  *callLog
 	faults faultSet
 	pace   throttle
+	held   atomic.Int64
 
 	mu     sync.Mutex // guards all below
 	tokens map[string]token

@@ -23,13 +23,14 @@ var archiveFilesTask = ops.Task{
 	}},
 	Class:     ops.Changes,
 	Lane:      ops.LaneAdmin,
+	Lease:     "archive-files",
 	Noun:      "job",
 	Plural:    "jobs",
 	Deciding:  []string{"limit", "jobState"},
 	Exempt:    true,
 	TimeLimit: 8 * time.Hour,
-	// Night in the service's home, Tuesday to Thursday.
-	Schedule: &ops.Schedule{Cron: "17 8-14 * * 2-4", Inputs: map[string]string{"limit": "25000"}, Reason: "Files that nothing links to leave the expensive storage in hours of little use."},
+	// Every half hour, apart from the full hour, when GitHub is late most.
+	Schedule: &ops.Schedule{Cron: "17,47 0-6 * * 2-4", Zone: "America/Los_Angeles", Inputs: map[string]string{"limit": "25000"}, Reason: "Files that nothing links to leave the expensive storage in hours of little use."},
 }
 
 func archiveFiles(s Service, pause pause) ops.Procedure {

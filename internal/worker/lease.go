@@ -8,6 +8,9 @@ import (
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
 
+// GuardLease names the guard that refuses while another run has the task's lease.
+const GuardLease = "lease"
+
 // acquire takes the task's lease for this run, from a holder only when that one
 // can provably not act any more. It never waits.
 func (a *attempt) acquire(ctx context.Context) error {
@@ -28,7 +31,7 @@ func (a *attempt) acquire(ctx context.Context) error {
 		return fmt.Errorf("taking lease %s: %w", name, err)
 	}
 	if holder != nil {
-		return &ops.Refusal{Guard: "lease", Code: ops.Conflict,
+		return &ops.Refusal{Guard: GuardLease, Code: ops.Conflict,
 			Reason: fmt.Sprintf("lease %q is held by %s since %s.", name, holder.Run, holder.At.Format(time.RFC3339)),
 			Remedy: fmt.Sprintf("Wait for it: synops follow %s.", holder.Run)}
 	}

@@ -51,6 +51,7 @@ func TestLeaseHeldByAnother(t *testing.T) {
 				t.Fatalf("got %+v, %v", res, err)
 			}
 			contains(t, "message", res.Message, `guard "lease"`, string(other.Run), "since 2026-11-23T10:00:00Z")
+			equal(t, "guard", res.Guard, worker.GuardLease)
 			contains(t, "next", res.Next, "synops follow "+string(other.Run))
 			equal(t, "times the token was read", r.opened, 0)
 			if h := r.holder(); h == nil || h.Run != other.Run {

@@ -34,6 +34,9 @@ func (a *attempt) result(runErr, cleanErr error, t *tally) *ops.Result {
 	r.Effects = append(append(r.Effects, t.bad...), t.good...)
 	r.Effects = r.Effects[:min(len(r.Effects), ops.MostEffects)]
 	r.Outcome, r.Code, r.Message = a.verdict(runErr, cleanErr, t)
+	if no := ops.Refused(runErr); no != nil && r.Outcome == ops.RunRefused {
+		r.Guard = no.Guard
+	}
 	r.Changed, r.Unchanged = a.changed(t), unchanged(t)
 	r.Next = a.next(r, t)
 	return r
