@@ -52,7 +52,7 @@ func (d *Deployer) Doctor(ctx context.Context, e Examination) ([]Finding, error)
 	x := &doctor{Deployer: d, Examination: e}
 	x.pass("account", "%s, as %s", d.c.Identity.Account, shown(d.c.Identity.ARN))
 	for _, look := range []func(context.Context){
-		x.clock, x.variables, x.bootstrap, x.roles, x.trust, x.secrets, x.lanes, x.network, x.bundle, x.gitHubEnvironment, x.gitHubSchedule, x.gitHubBranch,
+		x.clock, x.variables, x.bootstrap, x.roles, x.trust, x.secrets, x.lanes, x.network, x.bundle, x.gitHubEnvironment, x.gitHubSchedule, x.gitHubBranch, x.gitHubTags,
 	} {
 		look(ctx)
 		if ctx.Err() != nil {

@@ -22,6 +22,10 @@ func (x *doctor) gitHubEnvironment(ctx context.Context) {
 		x.untold(about, notShown(err), "")
 	case !p.reviewed():
 		x.fail(about, settings, "asks no reviewers: whoever may start a workflow starts runs")
+	case p.byOneself():
+		x.fail(about, settings, "takes a yes from whoever started the run: nobody else need have looked")
+	case p.Bypass:
+		x.fail(about, settings, "lets the repository's administrators pass without a yes")
 	case p.Branches == nil:
 		x.fail(about, settings, "takes every branch: whoever may push one runs what it says")
 	default:
@@ -83,6 +87,30 @@ func (x *doctor) gitHubBranch(ctx context.Context) {
 			x.pass(about, "main changes by reviewed pull requests only")
 		}
 	}
+}
+
+// gitHubTags looks at core's tags: the roles' trust takes workflows at a release's.
+func (x *doctor) gitHubTags(ctx context.Context) {
+	if x.GitHub == nil || x.GitHub.Token == "" || x.Core == "" {
+		return // the line before says so
+	}
+	about := "GitHub tag rules of " + x.Core
+	kinds, err := x.GitHub.tagRules(ctx, x.Core)
+	if err != nil {
+		x.untold(about, notShown(err), "")
+		return
+	}
+	var missing []string
+	for _, want := range []string{"creation", "update", "deletion"} {
+		if !slices.Contains(kinds, want) {
+			missing = append(missing, want)
+		}
+	}
+	if len(missing) > 0 {
+		x.fail(about, "Add a ruleset for tags v* in the settings of "+x.Core+", under Rules.", "tags v* are not protected from %s: whoever may push one becomes what the roles trust", strings.Join(missing, ", "))
+		return
+	}
+	x.pass(about, "tags v* are made by maintainers, never moved or deleted")
 }
 
 // notShown: GitHub says "not found" also of what a token may not see.

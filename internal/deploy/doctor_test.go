@@ -189,7 +189,9 @@ func newPatient() *patient {
 	p.held = map[string][]byte{"current.json": fmt.Appendf(nil, `{"version_id":"v1","digest":"sha256:00","commit":"0123456789abcdef","lowest_allowed":"v1.2.0","synops":"v1.4.0","built":%q}`, days(3).Format(time.RFC3339))}
 	rules := `[{"type":"pull_request","parameters":{"required_approving_review_count":1}},{"type":"non_fast_forward"},{"type":"deletion"}]`
 	p.github = map[string]string{
-		"/repos/Sage-Bionetworks/synapse-ops-dev/environments/dev":     `{"protection_rules":[{"type":"required_reviewers","reviewers":[{}]}],"deployment_branch_policy":{"protected_branches":true}}`,
+		"/repos/Sage-Bionetworks/synapse-ops-dev/environments/dev":     `{"protection_rules":[{"type":"required_reviewers","prevent_self_review":true,"reviewers":[{}]}],"can_admins_bypass":false,"deployment_branch_policy":{"protected_branches":true}}`,
+		"/repos/Sage-Bionetworks/synapse-ops-core/rulesets":            `[{"id":1,"target":"branch","enforcement":"active"},{"id":2,"target":"tag","enforcement":"active"},{"id":3,"target":"tag","enforcement":"evaluate"}]`,
+		"/repos/Sage-Bionetworks/synapse-ops-core/rulesets/2":          `{"conditions":{"ref_name":{"include":["refs/tags/v*"],"exclude":[]}},"rules":[{"type":"creation"},{"type":"update"},{"type":"deletion"}]}`,
 		"/repos/Sage-Bionetworks/synapse-ops-core/rules/branches/main": rules, "/repos/Sage-Bionetworks/synapse-ops-dev/rules/branches/main": rules,
 	}
 	return p
@@ -345,6 +347,27 @@ func TestDoctor_Spoiled(t *testing.T) {
 		{"unreviewed", func(p *patient) {
 			p.github["/repos/Sage-Bionetworks/synapse-ops-core/rules/branches/main"] = `[{"type":"pull_request","parameters":{"required_approving_review_count":0}},{"type":"non_fast_forward"},{"type":"deletion"}]`
 		}, deploy.Fail, "GitHub branch rules of Sage-Bionetworks/synapse-ops-core", "no approving review"},
+		{"reviewed by oneself", func(p *patient) {
+			p.github["/repos/Sage-Bionetworks/synapse-ops-dev/environments/dev"] = `{"protection_rules":[{"type":"required_reviewers","prevent_self_review":false,"reviewers":[{}]}],"deployment_branch_policy":{}}`
+		}, deploy.Fail, "GitHub environment dev", "from whoever started"},
+		{"administrators pass", func(p *patient) {
+			p.github["/repos/Sage-Bionetworks/synapse-ops-dev/environments/dev"] = `{"protection_rules":[{"type":"required_reviewers","prevent_self_review":true,"reviewers":[{}]}],"can_admins_bypass":true,"deployment_branch_policy":{}}`
+		}, deploy.Fail, "GitHub environment dev", "administrators pass without"},
+		{"tags only tried out", func(p *patient) {
+			p.github["/repos/Sage-Bionetworks/synapse-ops-core/rulesets"] = `[{"id":2,"target":"tag","enforcement":"evaluate"}]`
+		}, deploy.Fail, "GitHub tag rules of Sage-Bionetworks/synapse-ops-core", "creation, update, deletion"},
+		{"tags can be moved", func(p *patient) {
+			p.github["/repos/Sage-Bionetworks/synapse-ops-core/rulesets/2"] = `{"conditions":{"ref_name":{"include":["~ALL"]}},"rules":[{"type":"creation"},{"type":"deletion"}]}`
+		}, deploy.Fail, "GitHub tag rules of Sage-Bionetworks/synapse-ops-core", "not protected from update"},
+		{"other tags", func(p *patient) {
+			p.github["/repos/Sage-Bionetworks/synapse-ops-core/rulesets/2"] = `{"conditions":{"ref_name":{"include":["refs/tags/x*"]}},"rules":[{"type":"creation"},{"type":"update"},{"type":"deletion"}]}`
+		}, deploy.Fail, "GitHub tag rules of Sage-Bionetworks/synapse-ops-core", "creation, update, deletion"},
+		{"tags but some", func(p *patient) {
+			p.github["/repos/Sage-Bionetworks/synapse-ops-core/rulesets/2"] = `{"conditions":{"ref_name":{"include":["~ALL"],"exclude":["refs/tags/v9*"]}},"rules":[{"type":"creation"},{"type":"update"},{"type":"deletion"}]}`
+		}, deploy.Fail, "GitHub tag rules of Sage-Bionetworks/synapse-ops-core", "creation, update, deletion"},
+		{"tags not shown", func(p *patient) {
+			delete(p.github, "/repos/Sage-Bionetworks/synapse-ops-core/rulesets/2")
+		}, deploy.CannotTell, "GitHub tag rules of Sage-Bionetworks/synapse-ops-core", "shows nothing"},
 		{"not shown", func(p *patient) { p.github = nil }, deploy.CannotTell, "GitHub environment dev", "shows nothing"},
 		{"no token", func(p *patient) { delete(p.env, "GH_TOKEN") }, deploy.CannotTell, "GitHub environment dev", "no token"},
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,10 +111,22 @@ func escaped(name string) string {
 // protection is what stands before a GitHub environment.
 type protection struct {
 	Rules []struct {
-		Type      string            `json:"type"`
-		Reviewers []json.RawMessage `json:"reviewers"`
+		Type       string            `json:"type"`
+		Reviewers  []json.RawMessage `json:"reviewers"`
+		NotOneself *bool             `json:"prevent_self_review"`
 	} `json:"protection_rules"`
+	Bypass   bool             `json:"can_admins_bypass"`
 	Branches *json.RawMessage `json:"deployment_branch_policy"`
+}
+
+// byOneself tells whether who starts a job may say yes to it.
+func (p *protection) byOneself() bool {
+	for _, r := range p.Rules {
+		if r.NotOneself != nil && !*r.NotOneself {
+			return true
+		}
+	}
+	return false
 }
 
 // reviewed tells whether somebody must agree before a job goes on.
@@ -155,4 +168,45 @@ func (g *GitHub) branchRules(ctx context.Context, repository, branch string) (*b
 		out.kinds, out.approvals = append(out.kinds, r.Type), max(out.approvals, r.Parameters.Approvals)
 	}
 	return out, nil
+}
+
+// tagRules lists the kinds of rules that hold for a repository's tags "v…".
+func (g *GitHub) tagRules(ctx context.Context, repository string) ([]string, error) {
+	var sets []struct {
+		ID          int64  `json:"id"`
+		Target      string `json:"target"`
+		Enforcement string `json:"enforcement"`
+	}
+	at := "/repos/" + escaped(repository) + "/rulesets"
+	if err := g.get(ctx, at+"?per_page=100", &sets); err != nil {
+		return nil, err
+	}
+	var kinds []string
+	for _, set := range sets {
+		if set.Target != "tag" || set.Enforcement != "active" {
+			continue
+		}
+		var one struct {
+			Conditions struct {
+				Names struct {
+					Include []string `json:"include"`
+					Exclude []string `json:"exclude"`
+				} `json:"ref_name"`
+			} `json:"conditions"`
+			Rules []struct {
+				Type string `json:"type"`
+			} `json:"rules"`
+		}
+		if err := g.get(ctx, fmt.Sprintf("%s/%d", at, set.ID), &one); err != nil {
+			return nil, err
+		}
+		names := one.Conditions.Names
+		if len(names.Exclude) > 0 || !slices.Contains(names.Include, "~ALL") && !slices.Contains(names.Include, "refs/tags/v*") {
+			continue
+		}
+		for _, r := range one.Rules {
+			kinds = append(kinds, r.Type)
+		}
+	}
+	return kinds, nil
 }
