@@ -48,6 +48,7 @@ type Config struct {
 type Client struct {
 	base   *url.URL
 	agent  string
+	scheme string // of the Authorization header
 	log    *slog.Logger
 	tokens *tokens
 	mask   func(string) string
@@ -82,9 +83,13 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newClient(c, base, p), nil
+}
+
+func newClient(c Config, base *url.URL, p *pace) *Client {
 	cl := &Client{
-		base: base, agent: c.UserAgent, log: c.Log, pace: p, wait: sleep,
-		tokens: &tokens{read: c.Token, turn: make(chan struct{}, 1)},
+		base: base, agent: c.UserAgent, scheme: "Bearer", log: c.Log, pace: p, wait: sleep,
+		tokens: &tokens{what: "admin token", read: c.Token, turn: make(chan struct{}, 1)},
 		mask:   c.Mask,
 	}
 	if cl.agent == "" {
@@ -94,7 +99,7 @@ func New(c Config) (*Client, error) {
 		cl.log = slog.New(slog.DiscardHandler)
 	}
 	cl.carryBy(c.Transport)
-	return cl, nil
+	return cl
 }
 
 // carryBy sets the transports. A kept connection that the service is just closing

@@ -76,7 +76,7 @@ func (c *Client) request(ctx context.Context, o *order, target *url.URL, token s
 		Header: http.Header{"Accept": {"application/json"}, "User-Agent": {c.agent}},
 	}).WithContext(ctx)
 	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Authorization", c.scheme+" "+token)
 	}
 	if o.payload != nil {
 		req.Header.Set("Content-Type", "application/json; charset=UTF-8")

@@ -39,6 +39,9 @@ func (c *Client) refused(o *order, a answer) *fault {
 	f := &fault{status: a.status, code: codeOf(a.status), reason: fmt.Sprint("status ", a.status)}
 	f.message = fmt.Sprintf("%s was answered %s%s.", o.name, statusName(a.status), c.reason(o, e, isJSON, a.body))
 	f.hint = hint(a.status, e)
+	if c.scheme == basic && (a.status == http.StatusUnauthorized || a.status == http.StatusForbidden) {
+		f.hint = "The stack does not accept this key and secret: put its own into their source."
+	}
 	switch a.status {
 	case http.StatusTooManyRequests:
 		f.passing = true

@@ -13,6 +13,7 @@ import (
 // tokens holds the token and knows which ones must never be shown. Safe for
 // concurrent use.
 type tokens struct {
+	what string // for people
 	read func(ctx context.Context) (string, error)
 	turn chan struct{} // a lock on reading that a context can give up on
 
@@ -49,10 +50,10 @@ func (t *tokens) renew(ctx context.Context, old string) (string, error) {
 	}
 	s, err := t.read(ctx)
 	if err != nil {
-		return "", fmt.Errorf("reading the admin token: %w", err)
+		return "", fmt.Errorf("reading the %s: %w", t.what, err)
 	}
 	if !wellFormed(s) {
-		return "", &ops.Error{Code: ops.Denied, Message: "the admin token is empty or has characters that no token has.", Hint: "Store it anew in its source, without quotes, blanks or line ends."}
+		return "", &ops.Error{Code: ops.Denied, Message: "the " + t.what + " is empty or has characters that no token has.", Hint: "Store it anew in its source, without quotes, blanks or line ends."}
 	}
 	t.keep(s)
 	return s, nil
@@ -62,6 +63,17 @@ func (t *tokens) keep(s string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.now = s
+	t.see(s)
+}
+
+// hide makes in find s, which is part of a token.
+func (t *tokens) hide(s string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.see(s)
+}
+
+func (t *tokens) see(s string) {
 	if slices.Contains(t.seen, s) {
 		return
 	}
