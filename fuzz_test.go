@@ -187,9 +187,10 @@ func FuzzShellQuote(f *testing.F) {
 	f.Add("'")
 	f.Add("~/x")
 	f.Add("a=b*")
+	f.Add("###[group]##['##[")
 	f.Fuzz(func(t *testing.T, s string) {
 		word, ok := shellWord(ops.ShellQuote(s))
-		if !ok || word != s {
+		if !ok || word != s || strings.Contains(ops.ShellQuote(s), "##[") {
 			t.Errorf("ShellQuote(%q) = %s, which a shell reads as %q (one plain word: %v)", s, ops.ShellQuote(s), word, ok)
 		}
 	})

@@ -90,10 +90,12 @@ func Command(task TaskName, env EnvironmentName, inputs ...[2]string) string {
 
 var shellSafe = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-// ShellQuote quotes s as one word of a POSIX shell where that is needed.
+// ShellQuote quotes s as one word of a POSIX shell where that is needed. The word does
+// not hold "##[", which is a command to the runner of a GitHub job wherever it stands in
+// a line: what is shown there can be copied as it is.
 func ShellQuote(s string) string {
 	if shellSafe.MatchString(s) {
 		return s
 	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return "'" + strings.NewReplacer("'", `'\''`, "##[", "##''[").Replace(s) + "'"
 }
