@@ -234,28 +234,6 @@ func (l *lane) held() {
 	}
 }
 
-// until waits until show tells the state.
-func (l *lane) until(run, state string) {
-	t := l.rig.t
-	t.Helper()
-	look := time.NewTicker(50 * time.Millisecond)
-	defer look.Stop()
-	for range 200 {
-		var doc struct {
-			State string `json:"state"`
-		}
-		got := l.synops(nil, "show", run, "-e", "dev", "--format", "json")
-		if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
-			t.Fatalf("%v: %s %s", err, got.stdout, got.stderr)
-		}
-		if doc.State == state {
-			return
-		}
-		<-look.C
-	}
-	t.Fatalf("the run never was %s", state)
-}
-
 // TestPipeline_NotHere: on this machine an environment's account is reached by
 // breaking the glass only: with its role, and a token from the account.
 func TestPipeline_NotHere(t *testing.T) {
