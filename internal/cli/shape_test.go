@@ -21,7 +21,7 @@ var shapes = map[string]struct{ required, optional []string }{
 	},
 	"result": {
 		required: []string{"run", "task", "environment", "outcome", "message", "effects", "started", "ended"},
-		optional: []string{"code", "plan_digest", "undo", "attempt", "effects_total", "effects_file", "counts", "artifacts", "notes", "changed", "unchanged", "next", "requester", "journal_entries", "journal_head"},
+		optional: []string{"code", "guard", "plan_digest", "undo", "attempt", "effects_total", "effects_file", "counts", "artifacts", "notes", "changed", "unchanged", "next", "requester", "journal_entries", "journal_head"},
 	},
 	"state":   {required: []string{"run", "state"}},
 	"running": {required: []string{"run", "task", "environment", "state", "lost", "engine", "requester", "attempt"}, optional: []string{"heartbeat", "cancel"}},
