@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() && os.Getenv("GOTMPDIR") == "" {
 		_ = os.Setenv("GOTMPDIR", "/dev/shm")
 	}
+	// They wait for accounts that take their time, so more of them may go on at once
+	// than there are processors. A -parallel on the command line counts.
+	_ = flag.Set("test.parallel", "8")
 	// The race detector's programs sleep a second before they exit unless told not to.
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	testscript.Main(m, map[string]func(){"synops": func() {

@@ -68,6 +68,7 @@ var exceptions = []exception{
 // TestPermissions_Used: every action that a role is allowed is asked for by what we
 // do, or it is listed with the reason. docs/permissions.md says which is which.
 func TestPermissions_Used(t *testing.T) {
+	unraced(t)
 	t.Parallel()
 	l := newLived(t)
 	l.live()

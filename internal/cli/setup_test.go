@@ -13,6 +13,7 @@ import (
 // TestSetupPage gives the commands of docs/setup.md in their order on an empty
 // emulated account, each as who the page says: what it promises is so.
 func TestSetupPage(t *testing.T) {
+	unraced(t)
 	t.Parallel()
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "setup.md"))
 	if err != nil {
