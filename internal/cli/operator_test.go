@@ -63,7 +63,6 @@ func operatorsBlocks(t *testing.T) []block {
 // TestOperatorsPage runs every command of docs/operator.md as a shell does, on an
 // emulated account, and wants each to end as the page has it.
 func TestOperatorsPage(t *testing.T) {
-	unraced(t)
 	l := newLane(t)
 	l.World.Lane("plan", l.vars["SANDBOX"])
 	l.file("users.txt", "3400301\n3400303\n")

@@ -31,6 +31,7 @@ type lane struct {
 // newLane acts as a job that passed the environment's reviewers.
 func newLane(t *testing.T) *lane {
 	t.Helper()
+	unraced(t)
 	r := newRig(t)
 	host := r.vars["SANDBOX"]
 	l := &lane{rig: r, World: emulatortest.New(t)}

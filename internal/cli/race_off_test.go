@@ -4,5 +4,5 @@ package cli_test
 
 import "testing"
 
-// unraced leaves a test out under the race detector.
+// unraced leaves a test of a whole account out under the race detector.
 func unraced(*testing.T) {}

@@ -4,9 +4,10 @@ package cli_test
 
 import "testing"
 
-// unraced leaves a test out under the race detector: a long story of an account, whose
-// parts smaller tests play under it. It is told whole without.
+// unraced leaves a test of a whole account out under the race detector: it waits for
+// minutes for what the suites of the pipeline engine, the store and the launcher, the
+// bubbles of internal/proof and this package's scripts play under it.
 func unraced(t *testing.T) {
 	t.Helper()
-	t.Skip("played without the race detector; its parts are raced by smaller tests")
+	t.Skip("an account's stories are played without the race detector")
 }

@@ -52,7 +52,6 @@ var releaseArgs = []string{"run", "release", "instance=544", "repo-and-workers-v
 // TestRelease_KilledAtEveryStage: a release is left the moment each stage has begun,
 // and resumed: every stage is carried out exactly once, each behind its own answer.
 func TestRelease_KilledAtEveryStage(t *testing.T) {
-	unraced(t)
 	task := standInStages(t)
 	l, sources := newDeployLane(t)
 	jar := jarOf(t, "repo/RepositoryBuilderMain", "nlb/BindNetworkLoadBalancersMain")

@@ -157,7 +157,6 @@ func buildStackArgs(instance, version string) []string {
 // fetched and built once, a stack made with the builder's own credentials, then
 // changed from what was kept, compared with the run before, and deleted.
 func TestTools_BuildStack(t *testing.T) {
-	unraced(t)
 	l, sources := newDeployLane(t)
 	commit := sources.Commit(stackBuilderSource, "release-544", map[string]string{"made.jar": jarOf(t, "repo/RepositoryBuilderMain")})
 	l.become("synops-observe")
