@@ -39,7 +39,6 @@ type gate struct {
 	docs     func() int
 	instead  func(w http.ResponseWriter, r *http.Request) bool // answers a write in the service's place; nil: never
 	writes   []write
-	inHand   int
 	holdAt   int // the write to hold, from 1; 0: none
 	moment   moment
 	held     chan struct{}
@@ -91,13 +90,6 @@ func (g *gate) all() []write {
 	return append([]write(nil), g.writes...)
 }
 
-// idle tells whether no write is in hand.
-func (g *gate) idle() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.inHand == 0
-}
-
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	effect := effectOf(r)
 	if effect == "" {
@@ -107,7 +99,6 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body) // all of it, or the server does not notice that the caller left
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	n, holdBefore, holdAfter := g.arrive(effect)
-	defer g.leave()
 	if holdBefore && !g.wait(r) {
 		return
 	}
@@ -137,16 +128,9 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *gate) arrive(effect string) (n int, before, after bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.inHand++
 	g.writes = append(g.writes, write{effect: effect, docs: g.docs(), at: time.Now()})
 	hold := g.holdAt == len(g.writes)
 	return len(g.writes) - 1, hold && g.moment == beforeApplied, hold && g.moment == afterApplied
-}
-
-func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.inHand--
 }
 
 // wait holds the call; false when its caller is gone.

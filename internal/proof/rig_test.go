@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +36,7 @@ type rig struct {
 	host    string
 	lost    func(effect string) int // answers that did not reach who sent it; nil: none
 	environ []string                // for every synops process, beside what it always gets
+	conns   atomic.Int64            // to the service, open
 }
 
 const wait = 30 * time.Second
@@ -60,7 +62,7 @@ func newRigIn(t testing.TB, c sandbox.Config, dir string) *rig {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	r.ok(err)
 	r.host = "http://" + l.Addr().String()
-	server := &http.Server{Handler: r.gate, ReadHeaderTimeout: wait}
+	server := &http.Server{Handler: r.gate, ReadHeaderTimeout: wait, ConnState: r.connected}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close() })
 	r.ok(os.WriteFile(r.config(), fmt.Appendf(nil, `environments:
@@ -221,7 +223,24 @@ func (r *rig) kill(ref ops.RunRef, a *ops.Attempt) {
 	r.t.Helper()
 	r.signal(pidOf(a), syscall.SIGKILL)
 	r.gone(a)
-	r.await("calls to end", r.gate.idle)
+	// What it sent may still be on its way. Connections are accepted in order: once one
+	// more was served, the service knows all that the worker ever made.
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := c.Get(r.host)
+	r.ok(err)
+	r.ok(answer.Body.Close())
+	r.await("what the worker sent to be served", func() bool { return r.conns.Load() == 0 })
+}
+
+// connected counts the connections to the service.
+func (r *rig) connected(_ net.Conn, s http.ConnState) {
+	switch s {
+	case http.StateNew:
+		r.conns.Add(1)
+	case http.StateClosed:
+		r.conns.Add(-1)
+	default: // open still
+	}
 }
 
 func (r *rig) signal(pid int, s syscall.Signal) {
