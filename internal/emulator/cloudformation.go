@@ -109,6 +109,21 @@ func (c *call) mayStack(action, nameOrID string, keys map[string][]string) error
 	return c.allow(question{action: "cloudformation:" + action, resource: c.account.Stacks.stackARN(nameOrID), keys: keys})
 }
 
+// stack is the stack that a call names, which it may see; locked until unlock.
+func (c *call) stack(action string) (st *stack, unlock func(), err error) {
+	name := c.param("StackName")
+	if err := c.mayStack(action, name, nil); err != nil {
+		return nil, nil, err
+	}
+	s := c.account.Stacks
+	s.mu.Lock()
+	if st = s.find(name); st == nil {
+		s.mu.Unlock()
+		return nil, nil, noStack(name)
+	}
+	return st, s.mu.Unlock, nil
+}
+
 func (s *CloudFormation) newStack(name string) *stack {
 	return &stack{
 		service: s, name: name, id: s.account.arn("cloudformation", "stack/"+name+"/"+requestID()),

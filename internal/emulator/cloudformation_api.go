@@ -196,17 +196,11 @@ func (ch change) xml() resourceChangeXML {
 }
 
 func listChangeSets(c *call) (any, error) {
-	name := c.param("StackName")
-	if err := c.mayStack("ListChangeSets", name, nil); err != nil {
+	st, unlock, err := c.stack("ListChangeSets")
+	if err != nil {
 		return nil, err
 	}
-	s := c.account.Stacks
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.find(name)
-	if st == nil {
-		return nil, noStack(name)
-	}
+	defer unlock()
 	type summary struct {
 		StackID                                              string `xml:"StackId"`
 		StackName                                            string
@@ -269,17 +263,12 @@ func listExports(c *call) (any, error) {
 }
 
 func getTemplate(c *call) (any, error) {
-	name, set := c.param("StackName"), c.param("ChangeSetName")
-	if err := c.mayStack("GetTemplate", name, nil); err != nil {
+	st, unlock, err := c.stack("GetTemplate")
+	if err != nil {
 		return nil, err
 	}
-	s := c.account.Stacks
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.find(name)
-	if st == nil {
-		return nil, noStack(name)
-	}
+	defer unlock()
+	set := c.param("ChangeSetName")
 	body := st.body
 	if set != "" {
 		found := st.changeSet(set)
@@ -306,17 +295,12 @@ type resourceXML struct {
 }
 
 func describeStackResources(c *call) (any, error) {
-	name, only := c.param("StackName"), c.param("LogicalResourceId")
-	if err := c.mayStack("DescribeStackResources", name, nil); err != nil {
+	st, unlock, err := c.stack("DescribeStackResources")
+	if err != nil {
 		return nil, err
 	}
-	s := c.account.Stacks
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.find(name)
-	if st == nil {
-		return nil, noStack(name)
-	}
+	defer unlock()
+	only := c.param("LogicalResourceId")
 	out := struct {
 		StackResources []resourceXML `xml:"StackResources>member"`
 	}{}

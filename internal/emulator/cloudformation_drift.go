@@ -217,19 +217,13 @@ type driftXML struct {
 
 // describeStackResourceDrifts answers what the newest look has found.
 func describeStackResourceDrifts(c *call) (any, error) {
-	name := c.param("StackName")
-	if err := c.mayStack("DescribeStackResourceDrifts", name, nil); err != nil {
+	st, unlock, err := c.stack("DescribeStackResourceDrifts")
+	if err != nil {
 		return nil, err
 	}
-	s := c.account.Stacks
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.find(name)
-	if st == nil {
-		return nil, noStack(name)
-	}
+	defer unlock()
 	var newest *detection
-	for _, d := range s.detections {
+	for _, d := range c.account.Stacks.detections {
 		if d.stack == st.id && d.status != "DETECTION_IN_PROGRESS" && (newest == nil || d.at.After(newest.at)) {
 			newest = d
 		}

@@ -158,17 +158,11 @@ const eventsAPage = 100
 
 // describeStackEvents answers the newest first.
 func describeStackEvents(c *call) (any, error) {
-	name := c.param("StackName")
-	if err := c.mayStack("DescribeStackEvents", name, nil); err != nil {
+	st, unlock, err := c.stack("DescribeStackEvents")
+	if err != nil {
 		return nil, err
 	}
-	s := c.account.Stacks
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.find(name)
-	if st == nil {
-		return nil, noStack(name)
-	}
+	defer unlock()
 	newest := slices.Clone(st.events)
 	slices.Reverse(newest)
 	page, next, err := pageOf(newest, c.param("NextToken"), eventsAPage)

@@ -21,6 +21,21 @@ func (c *call) mayPipeline(action, name string) error {
 	return c.allow(question{action: "codepipeline:" + action, resource: c.account.Pipelines.arn(name)})
 }
 
+// pipeline is the one of that name, which the caller may ask action of; locked until
+// unlock.
+func (c *call) pipeline(action, name string) (p *pipelineState, unlock func(), err error) {
+	if err := c.mayPipeline(action, name); err != nil {
+		return nil, nil, err
+	}
+	s := c.account.Pipelines
+	s.mu.Lock()
+	if p = s.pipelines[name]; p == nil {
+		s.mu.Unlock()
+		return nil, nil, noPipeline(name)
+	}
+	return p, s.mu.Unlock, nil
+}
+
 // find returns an execution, whether it can be seen yet or not. It is called under
 // the lock.
 func (s *CodePipeline) find(pipeline, id string) (*execution, error) {
@@ -148,17 +163,12 @@ type stopTrigger struct {
 }
 
 func listPipelineExecutions(c *call, in *listExecutionsInput) (*listExecutionsOutput, error) {
-	if err := c.mayPipeline("ListPipelineExecutions", in.Name); err != nil {
+	p, unlock, err := c.pipeline("ListPipelineExecutions", in.Name)
+	if err != nil {
 		return nil, err
 	}
-	s := c.account.Pipelines
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.pipelines[in.Name]
-	if p == nil {
-		return nil, noPipeline(in.Name)
-	}
-	page, next, err := pageOf(s.visible(p), in.Token, pageSize(in.Most))
+	defer unlock()
+	page, next, err := pageOf(c.account.Pipelines.visible(p), in.Token, pageSize(in.Most))
 	out := &listExecutionsOutput{Executions: []executionSummary{}, Token: next}
 	for _, e := range page {
 		one := executionSummary{

@@ -49,16 +49,11 @@ type errorDetails struct {
 func getPipelineState(c *call, in *struct {
 	Name string `json:"name"`
 }) (*pipelineStateOutput, error) {
-	if err := c.mayPipeline("GetPipelineState", in.Name); err != nil {
+	p, unlock, err := c.pipeline("GetPipelineState", in.Name)
+	if err != nil {
 		return nil, err
 	}
-	s := c.account.Pipelines
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.pipelines[in.Name]
-	if p == nil {
-		return nil, noPipeline(in.Name)
-	}
+	defer unlock()
 	out := &pipelineStateOutput{Name: p.Name, Version: p.Version, Created: epoch(p.Created), Updated: epoch(p.Updated)}
 	for _, stage := range p.Stages {
 		out.Stages = append(out.Stages, p.state(stage))
@@ -157,18 +152,13 @@ type actionResult struct {
 // the external execution's.
 // https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_ActionExecutionResult.html
 func listActionExecutions(c *call, in *listActionsInput) (*listActionsOutput, error) {
-	if err := c.mayPipeline("ListActionExecutions", in.Name); err != nil {
+	p, unlock, err := c.pipeline("ListActionExecutions", in.Name)
+	if err != nil {
 		return nil, err
 	}
-	s := c.account.Pipelines
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.pipelines[in.Name]
-	if p == nil {
-		return nil, noPipeline(in.Name)
-	}
+	defer unlock()
 	all := []actionDetail{}
-	for _, e := range s.visible(p) {
+	for _, e := range c.account.Pipelines.visible(p) {
 		if in.Filter.ID != "" && in.Filter.ID != e.id {
 			continue
 		}
