@@ -1,0 +1,36 @@
+package migrate
+
+import (
+	"slices"
+	"time"
+)
+
+// adapt lowers how many long jobs run at once where the service slows, and raises
+// it again, up to what was asked for, where it does not.
+func (s *Scheduler) adapt(f *flight, r Record) {
+	if f.t == nil || f.rows == 0 {
+		return
+	}
+	rows := f.rows
+	if f.Kind == Restore && r.Rows > 0 || f.Kind == Checksum {
+		rows = r.Rows
+	}
+	slower := f.t.learn(f.Kind, rows, time.Duration(r.Took)*time.Millisecond)
+	if slower == 0 || !f.long {
+		return
+	}
+	w := append(s.slowness[f.Side], slower)
+	const window = 9
+	if len(w) < window {
+		s.slowness[f.Side] = w
+		return
+	}
+	slices.Sort(w)
+	switch median := w[window/2]; {
+	case median > 1.7:
+		s.most[f.Side] = max(2, s.most[f.Side]-1)
+	case median < 1.35:
+		s.most[f.Side] = min(s.asked[f.Side], s.most[f.Side]+1)
+	}
+	s.slowness[f.Side] = nil
+}
