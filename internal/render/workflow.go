@@ -101,7 +101,7 @@ func (s *Source) taskForm(env *ops.Environment, t *ops.Task) *workflow {
 		w.RunName += " ${{ inputs.mode == 'perform' && 'perform' || 'plan' }}"
 	}
 	w.RunName += requester
-	w.With = append(w.With, [2]string{"task", string(t.Name)})
+	w.With, w.Secrets = append(w.With, [2]string{"task", string(t.Name)}), []secret{{webhook, webhook}}
 	fields, more := t.FormInputs()
 	for i := range fields {
 		w.Fields = append(w.Fields, inputField(&fields[i]))
@@ -133,7 +133,7 @@ func (s *Source) scheduled(env *ops.Environment, t *ops.Task) (*workflow, error)
 		w.About += " UTC covers each offset of " + zone + "; what is not due on its clocks ends at once."
 	}
 	w.RunName = mark(env.Name) + " " + string(t.Name) + " by its schedule"
-	w.With = append(w.With, [2]string{"task", string(t.Name)}, [2]string{"schedule", "true"})
+	w.With, w.Secrets = append(w.With, [2]string{"task", string(t.Name)}, [2]string{"schedule", "true"}), []secret{{webhook, webhook}}
 	return w, nil
 }
 
@@ -146,7 +146,6 @@ func (s *Source) calling(env *ops.Environment, name string) *workflow {
 	return &workflow{
 		Uses: fmt.Sprintf("%s/.github/workflows/%s.yml@%s", s.Core, name, s.Release),
 		With: [][2]string{{"environment", string(env.Name)}}, Form: true,
-		Secrets: []secret{{webhook, webhook}},
 	}
 }
 

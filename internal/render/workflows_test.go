@@ -174,6 +174,7 @@ func (f flow) rules(say sayer) {
 			say(f, "workflow_run runs after what a stranger sent, with our permissions")
 		}
 	}
+	f.readsWhatItDeclares(say)
 	for id, job := range f.jobs() {
 		if _, there := job["concurrency"]; there {
 			say(f, "job %s has a concurrency group: the lease is the lock", id)
@@ -196,6 +197,31 @@ func (f flow) rules(say sayer) {
 		}
 	}
 }
+
+// readsWhatItDeclares finds what a file that others call declares and does not read:
+// a secret that is handed over for nothing, an input that does nothing.
+func (f flow) readsWhatItDeclares(say sayer) {
+	declared := map[string]map[string]any{"inputs": object(f.doc["inputs"])}
+	if !f.action() {
+		call := object(object(f.doc["on"])["workflow_call"])
+		declared = map[string]map[string]any{"inputs": object(call["inputs"]), "secrets": object(call["secrets"])}
+	}
+	read := map[string]bool{}
+	for _, job := range f.jobs() {
+		for _, name := range reads.FindAllString(fmt.Sprint(job), -1) {
+			read[name] = true
+		}
+	}
+	for kind, names := range declared {
+		for name := range names {
+			if !read[kind+"."+name] {
+				say(f, "it declares %s.%s and reads it nowhere", kind, name)
+			}
+		}
+	}
+}
+
+var reads = regexp.MustCompile(`\b(?:inputs|secrets)\.[A-Za-z0-9_-]+`)
 
 // callsOnly asks whom the file calls.
 func (f flow) callsOnly(say sayer, core, release string, secret bool) {
@@ -388,7 +414,7 @@ func TestDashboardsReadTwoSecretsOnly(t *testing.T) {
 // TestWorkflowRulesFind breaks each rule once.
 func TestWorkflowRulesFind(t *testing.T) {
 	const target = "name: t\non: {workflow_call: {inputs: {environment: {type: string, required: true}, schedule: {type: boolean}}, secrets: {A: {required: true}, B: {required: false}}}}\n" +
-		"permissions: {}\njobs:\n  go: {runs-on: x, timeout-minutes: 1, permissions: {id-token: write, contents: read}, steps: [{run: \"true\"}]}\n"
+		"permissions: {}\njobs:\n  go: {runs-on: x, timeout-minutes: 1, permissions: {id-token: write, contents: read}, env: {X: \"${{ inputs.environment }}${{ inputs.schedule }}${{ secrets.A }}${{ secrets.B }}\"}, steps: [{run: \"true\"}]}\n"
 	caller := func(job string) string {
 		return "on: {workflow_dispatch: {}}\npermissions: {}\njobs:\n  run:\n    permissions: {id-token: write, contents: read}\n    uses: o/core/.github/workflows/t.yml@v1\n" + job
 	}
@@ -452,6 +478,18 @@ func TestWorkflowRulesFind(t *testing.T) {
 		got := strings.Join(foundIn([]flow{parseFlow(t, ".github/workflows/t.yml", text), parseFlow(t, d, caller(good)), action}, "o/core", "v1"), "\n")
 		if !strings.Contains(got, ".github/actions/x/action.yml: job runs, step 1 calls actions/cache") {
 			t.Errorf("an action called by a called workflow: found %q", got)
+		}
+	})
+	t.Run("what is declared and not read", func(t *testing.T) {
+		for _, name := range []string{"inputs.schedule", "secrets.B"} {
+			text := strings.Replace(target, "${{ "+name+" }}", "", 1)
+			if got := foundIn([]flow{parseFlow(t, ".github/workflows/t.yml", text)}, "o/core", "v1"); len(got) != 1 || !strings.Contains(got[0], "declares "+name+" and reads it nowhere") {
+				t.Errorf("found %q", got)
+			}
+		}
+		action := parseFlow(t, ".github/actions/x/action.yml", "inputs: {tag: {required: true}}\nruns: {using: composite, steps: [{run: \"true\", env: {T: \"${{ inputs.tags }}\"}}]}\n")
+		if got := foundIn([]flow{action}, "o/core", "v1"); len(got) != 1 || !strings.Contains(got[0], "declares inputs.tag and reads it nowhere") {
+			t.Errorf("found %q", got)
 		}
 	})
 	t.Run("a job that does not say its permissions", func(t *testing.T) {
