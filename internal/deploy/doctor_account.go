@@ -111,6 +111,23 @@ func (x *doctor) bootstrap(ctx context.Context) {
 			x.pass(name, "%s keeps versions", shown(out[name]))
 		}
 	}
+	x.bucketVariables(out)
+}
+
+// bucketVariables looks at the two variables that spare a start one question. They may
+// be absent; a wrong one has every start fail.
+func (x *doctor) bucketVariables(out map[string]string) {
+	for _, v := range []struct{ name, want string }{{"SYNOPS_STORE", "s3://" + out["StoreBucket"]}, {"SYNOPS_BUNDLE_BUCKET", out["BundleBucket"]}} {
+		about := "variable " + v.name
+		switch value := x.Getenv(v.name); {
+		case value == v.want:
+			x.pass(about, "%s", shown(value))
+		case value != "":
+			x.fail(about, "Set it so in the ops repository's settings, under Secrets and variables, Actions, or take it away.", "is %s, want %s", ops.Quote(value), shown(v.want))
+		case x.Actions:
+			x.pass(about, "not set: each start asks the stack instead")
+		}
+	}
 }
 
 // A PAT of the service dies so long after its last use; it is told a month before.

@@ -156,7 +156,8 @@ func newPatient() *patient {
 		vars: ops.Environment{Name: "dev", Account: "111111111111", Region: "us-east-1", Secret: "/synapse/admin-pat", Lanes: []ops.Lane{ops.LaneAdmin},
 			Repository: "Sage-Bionetworks/synapse-ops-dev", Hosts: []string{"https://repo-dev.dev.sagebase.org"}}}
 	for name, value := range map[string]string{"CONTEXT": "dev", "SYNAPSE_HOST": "https://repo-dev.dev.sagebase.org", "ROLE_TO_ASSUME": "arn:aws:iam::111111111111:role/synops-observe",
-		"SYNAPSE_DEPLOYMENT_ROLE": "arn:aws:iam::111111111111:role/synops-deploy", "VPC_ID": "vpc-0a1b2c3d", "SUBNETS": "subnet-0a1b2c3d, subnet-1a1b2c3d", "SECURITY_GROUP_IDS": "sg-0a1b2c3d"} {
+		"SYNAPSE_DEPLOYMENT_ROLE": "arn:aws:iam::111111111111:role/synops-deploy", "VPC_ID": "vpc-0a1b2c3d", "SUBNETS": "subnet-0a1b2c3d, subnet-1a1b2c3d", "SECURITY_GROUP_IDS": "sg-0a1b2c3d",
+		"SYNOPS_STORE": "s3://store-1", "SYNOPS_BUNDLE_BUCKET": "bundles-1"} {
 		p.env[name] = value
 	}
 	output := func(k, v string) types.Output {
@@ -242,6 +243,19 @@ func TestDoctor_Well(t *testing.T) {
 	golden(t, "doctor_well.txt", page(found))
 }
 
+// TestDoctor_BucketsUntold: variables that may be absent fail nothing.
+func TestDoctor_BucketsUntold(t *testing.T) {
+	p := newPatient()
+	delete(p.env, "SYNOPS_STORE")
+	delete(p.env, "SYNOPS_BUNDLE_BUCKET")
+	found := page(p.examine(t, true))
+	for _, name := range []string{"SYNOPS_STORE", "SYNOPS_BUNDLE_BUCKET"} {
+		if !strings.Contains(found, "pass         variable "+name+": not set: each start asks the stack instead") {
+			t.Errorf("of %s:\n%s", name, found)
+		}
+	}
+}
+
 // TestDoctor_Nothing: an account in which nothing is deployed.
 func TestDoctor_Nothing(t *testing.T) {
 	p := newPatient()
@@ -286,6 +300,8 @@ func TestDoctor_Spoiled(t *testing.T) {
 		{"deployment role", func(p *patient) { p.env["SYNAPSE_DEPLOYMENT_ROLE"] = "arn:aws:iam::111111111111:role/Administrator" }, deploy.Fail, "variable SYNAPSE_DEPLOYMENT_ROLE", "synops-deploy"},
 		{"subnets", func(p *patient) { p.env["SUBNETS"] = "subnet-0a1b2c3d;x" }, deploy.Fail, "variable SUBNETS", "no ID"},
 		{"unset", func(p *patient) { delete(p.env, "VPC_ID") }, deploy.Fail, "variables", "not set: VPC_ID"},
+		{"another store", func(p *patient) { p.env["SYNOPS_STORE"] = "s3://bundles-1" }, deploy.Fail, "variable SYNOPS_STORE", `is "s3://bundles-1", want s3://store-1`},
+		{"another bundle bucket", func(p *patient) { p.env["SYNOPS_BUNDLE_BUCKET"] = "s3://bundles-1" }, deploy.Fail, "variable SYNOPS_BUNDLE_BUCKET", `is "s3://bundles-1", want bundles-1`},
 		{"no bootstrap", func(p *patient) { delete(p.stacks, "synops-bootstrap") }, deploy.Fail, "bootstrap", "is not there"},
 		{"no versions", func(p *patient) { p.lost = true }, deploy.Fail, "StoreBucket", "keeps no versions"},
 		{"no role", func(p *patient) { delete(p.role, "synops-lane-admin") }, deploy.Fail, "roles", "not there: synops-lane-admin"},

@@ -411,6 +411,31 @@ func TestDashboardsReadTwoSecretsOnly(t *testing.T) {
 	}
 }
 
+// Whoever sets a repository up finds every variable and secret that workflows read.
+func TestSettingsAreTold(t *testing.T) {
+	setting := regexp.MustCompile(`\b(?:vars|secrets)\.([A-Za-z0-9_]+)`)
+	read := map[string]bool{}
+	for _, f := range flows(t) {
+		for _, m := range setting.FindAllStringSubmatch(fmt.Sprint(f.doc), -1) {
+			read[m[1]] = true
+		}
+	}
+	if !read["CONTEXT"] || !read["GH_PAT"] {
+		t.Fatalf("found %v only", read)
+	}
+	for _, page := range []string{"docs/setup-github.md", "dashboards/synapse-ops-dev/README.md", "dashboards/synapse-ops-prod/README.md"} {
+		text, err := os.ReadFile(filepath.Join(root, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range slices.Sorted(maps.Keys(read)) {
+			if !strings.Contains(string(text), "`"+name+"`") {
+				t.Errorf("%s does not tell of %s", page, name)
+			}
+		}
+	}
+}
+
 // TestWorkflowRulesFind breaks each rule once.
 func TestWorkflowRulesFind(t *testing.T) {
 	const target = "name: t\non: {workflow_call: {inputs: {environment: {type: string, required: true}, schedule: {type: boolean}}, secrets: {A: {required: true}, B: {required: false}}}}\n" +
