@@ -166,6 +166,28 @@ func TestLoad_DefaultChain(t *testing.T) {
 	}
 }
 
+// TestLoad_Keys: the keys that Getenv names are taken, and not the process's own; half
+// a pair is none.
+func TestLoad_Keys(t *testing.T) {
+	isolate(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAPROCESS")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "x")
+	o := newOutside(t)
+	for given, want := range map[string]string{"y": "AKIAGIVEN", "": "AKIAPROCESS"} {
+		env := map[string]string{"AWS_ENDPOINT_URL": o.URL, "AWS_ACCESS_KEY_ID": "AKIAGIVEN", "AWS_SECRET_ACCESS_KEY": given}
+		cfg, err := awsauth.Load(t.Context(), awsauth.Options{Region: "us-east-1", Getenv: func(name string) string { return env[name] }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := awsauth.WhoAmI(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(o.signed, "Credential="+want+"/") {
+			t.Errorf("with the secret %q it is signed %q, want with %s", given, o.signed, want)
+		}
+	}
+}
+
 func TestLoad_Refused(t *testing.T) {
 	isolate(t)
 	tests := []struct {

@@ -49,10 +49,18 @@ func timelineOf(t *testing.T, got answer) (doc timeline) {
 
 var releaseArgs = []string{"run", "release", "instance=544", "repo-and-workers-version=544.0", "portal-version=544.0", "vpc-subnet-color=Green", "old-stacks=repo-dev-543-0", "-e", "dev", "--format", "json"}
 
-// TestRelease_KilledAtEveryStage: a release is left the moment each stage has begun,
-// and resumed: every stage is carried out exactly once, each behind its own answer.
-func TestRelease_KilledAtEveryStage(t *testing.T) {
+// TestRelease carries releases out whose stages stand in for those of the catalog. No
+// other test goes on meanwhile: the catalog is everybody's.
+func TestRelease(t *testing.T) {
+	unraced(t)
 	task := standInStages(t)
+	t.Run("KilledAtEveryStage", func(t *testing.T) { releaseKilled(t, task) })
+	t.Run("Stops", releaseStops)
+}
+
+// releaseKilled: a release is left the moment each stage has begun,
+// and resumed: every stage is carried out exactly once, each behind its own answer.
+func releaseKilled(t *testing.T, task *ops.Task) {
 	l, sources := newDeployLane(t)
 	jar := jarOf(t, "repo/RepositoryBuilderMain", "nlb/BindNetworkLoadBalancersMain")
 	sources.Commit(stackBuilderSource, "release-544", map[string]string{"made.jar": jar})
@@ -128,10 +136,9 @@ func (l *lane) runsOf(run string) int {
 	return n
 }
 
-// TestRelease_Stops: before what cannot be taken back, at the stage named, and where
+// releaseStops: before what cannot be taken back, at the stage named, and where
 // an answer is wrong; a canceled one goes on no more.
-func TestRelease_Stops(t *testing.T) {
-	standInStages(t)
+func releaseStops(t *testing.T) {
 	l, sources := newDeployLane(t)
 	sources.Commit(stackBuilderSource, "release-544", map[string]string{"made.jar": jarOf(t, "repo/RepositoryBuilderMain")})
 	text := slices.DeleteFunc(slices.Clone(releaseArgs), func(s string) bool { return s == "--format" || s == "json" })
