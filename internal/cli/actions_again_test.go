@@ -11,7 +11,6 @@ import (
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
-	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
 )
 
 // A hook is a webhook that remembers what it was told.
@@ -88,14 +87,11 @@ func (s *steps) breaks() {
 	}
 }
 
-// killed is a run whose worker died in the midst of it.
+// killed is killedRun, started as a job does.
 func (s *steps) killed() string {
 	s.T.Helper()
 	s.become("synops-perform")
-	run := s.slowRun()
-	s.Dev.CodeBuild.Kill("synops-admin")
-	s.rig.dev.SetFaults(sandbox.Faults{})
-	return run
+	return s.killedRun()
 }
 
 // TestActions_Lost: the verdict over a run whose worker died is told to the team once,

@@ -134,6 +134,7 @@ func TestActions_Run(t *testing.T) {
 	s.wantOutputs("go", "true")
 	s.wantSummary("## remove-user in dev: the plan", "Confirm with**: `jdoe`", digest)
 	bound := append([]string{"SYNOPS_PLAN", digest, "SYNOPS_PLAN_RUN", planRun}, task...)
+	s.rig.dev.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Kind: sandbox.Held, Path: "/admin/redact"}}}) // it goes on for as long as is wanted
 	wantAnswer(t, s.step("synops-perform", "start", bound...), 0, "started")
 	run := s.outputs["run"]
 	s.wantOutputs("watch", "all")
@@ -142,6 +143,7 @@ func TestActions_Run(t *testing.T) {
 	wantAnswer(t, s.step("synops-observe", "follow", "SYNOPS_RUN", run, "SYNOPS_FOLLOW_FOR", "1ms"), 0, "goes on; this job's time is over")
 	s.wantOutputs("ended", "false")
 	cursor := s.outputs["cursor"]
+	s.rig.dev.SetFaults(sandbox.Faults{})
 	wantAnswer(t, s.step("synops-observe", "follow", "SYNOPS_RUN", run, "SYNOPS_CURSOR", cursor, "SYNOPS_FOLLOWED", "success"), 0, "ended: succeeded")
 	s.wantOutputs("ended", "true")
 	wantAnswer(t, s.step("synops-observe", "verdict", "SYNOPS_RUN", run, "SYNOPS_WEBHOOK", h.URL), 0, "SUCCEEDED")
@@ -195,9 +197,12 @@ func TestActions_Moved(t *testing.T) {
 	bound := append([]string{"SYNOPS_PLAN", s.outputs["digest"], "SYNOPS_PLAN_RUN", s.outputs["plan-run"]}, task...)
 	s.become("synops-perform")
 	wantAnswer(t, s.synops(nil, "run", "verify-oauth-client", "client-ids=100001", "-e", "dev"), 0)
+	s.rig.dev.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Kind: sandbox.Held, Path: "100001"}}})
 	wantAnswer(t, s.step("synops-perform", "start", bound...), 0)
 	run := s.outputs["run"]
-	wantAnswer(t, s.step("synops-observe", "verdict", "SYNOPS_RUN", run, "SYNOPS_FOLLOW_FOR", "10s"), 0)
+	wantAnswer(t, s.step("synops-observe", "verdict", "SYNOPS_RUN", run), 0, "still running; it goes on")
+	s.wantOutputs("state", "running")
+	s.rig.dev.SetFaults(sandbox.Faults{})
 	wantAnswer(t, s.step("synops-observe", "follow", "SYNOPS_RUN", run), 0, "ended: refused")
 	wantAnswer(t, s.step("synops-observe", "verdict", "SYNOPS_RUN", run), 3, "not the approved", "verified")
 	s.wantSummary("verify-oauth-client in dev: refused")

@@ -96,14 +96,11 @@ func (l *lane) prepare(how map[string]string) *strings.Replacer {
 	case "slow":
 		run = l.slowRun()
 	case "killed":
-		run = l.slowRun()
-		l.Dev.CodeBuild.Kill("synops-admin")
-		l.rig.dev.SetFaults(sandbox.Faults{})
+		run = l.killedRun()
 	case "canceled": // and its worker died before it could settle
-		run = l.slowRun()
+		run = l.heldRun()
 		wantAnswer(l.rig.t, l.synops(nil, "cancel", run, "-e", "dev", "--detach"), 0)
-		l.Dev.CodeBuild.Kill("synops-admin")
-		l.rig.dev.SetFaults(sandbox.Faults{})
+		l.kill()
 	case "unsettled":
 		l.rig.dev.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Kind: sandbox.DropAfter, Path: "/admin/asynchronous/job", Method: "POST"}}})
 		got := l.synops(nil, "run", "archive-files", "limit=10", "-e", "dev", "--format", "json")
@@ -126,31 +123,62 @@ func (l *lane) prepare(how map[string]string) *strings.Replacer {
 	return strings.NewReplacer("RUN", run, "EFFECT", effect, "DIGEST", digest)
 }
 
-// slowRun starts a run of some seconds and returns it once something is done. Each
-// takes users of its own.
+// certification is the change that the runs below make.
+const certification = "PUT /repo/v1/admin/user/{id}/certificationStatus"
+
+// slowRun starts a run of some seconds and returns it once something is done.
 func (l *lane) slowRun() string {
+	l.rig.t.Helper()
+	before := l.rig.dev.Counts()[certification]
+	run := l.decertify(sandbox.Fault{Path: "certificationStatus", Latency: sandbox.Duration(200 * time.Millisecond)})
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	ctx, stop := context.WithTimeout(l.rig.t.Context(), time.Minute)
+	defer stop()
+	for l.rig.dev.Counts()[certification] <= before {
+		select {
+		case <-ctx.Done():
+			l.rig.t.Fatalf("nothing was done: %v", l.rig.dev.Counts())
+		case <-look.C:
+		}
+	}
+	return run
+}
+
+// heldRun starts a run that has changed one user and gets no further.
+func (l *lane) heldRun() string {
+	l.rig.t.Helper()
+	run := l.decertify(sandbox.Fault{Kind: sandbox.Held, Path: "certificationStatus", Skip: 1})
+	l.held()
+	return run
+}
+
+// killedRun is a run whose worker died in the midst of it.
+func (l *lane) killedRun() string {
+	l.rig.t.Helper()
+	run := l.heldRun()
+	l.kill()
+	return run
+}
+
+// kill has the worker of lane admin die; the service is well from then on.
+func (l *lane) kill() {
+	l.Dev.CodeBuild.Kill("synops-admin")
+	l.rig.dev.SetFaults(sandbox.Faults{})
+}
+
+// decertify starts a run over users that no other takes.
+func (l *lane) decertify(fault sandbox.Fault) string {
 	t := l.rig.t
 	t.Helper()
-	l.rig.dev.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Path: "certificationStatus", Latency: sandbox.Duration(200 * time.Millisecond)}}})
+	l.rig.dev.SetFaults(sandbox.Faults{Active: []sandbox.Fault{fault}})
 	var users []string
 	for range 20 {
 		l.users++
 		users = append(users, fmt.Sprint(3400001+2*l.users))
 	}
-	before := l.rig.dev.Counts()["PUT /repo/v1/admin/user/{id}/certificationStatus"]
 	got := l.synops(nil, "run", "decertify-user", "users="+strings.Join(users, ","), "-e", "dev", "--rate", "0", "--detach")
 	wantAnswer(t, got, 0)
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	defer stop()
-	for l.rig.dev.Counts()["PUT /repo/v1/admin/user/{id}/certificationStatus"] <= before {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("nothing was done: %v", l.rig.dev.Counts())
-		case <-look.C:
-		}
-	}
 	return runOf(t, got)
 }
 
