@@ -42,7 +42,7 @@ var placements = []placement{
 	{"internal/cli", []string{root, "internal/...", "deploy"}, "the only place that joins packages"},
 	{"deploy", nil, "templates and nothing else: cli hands them to whoever deploys or judges them"},
 
-	{"internal/tasks", []string{root, "internal/synapse", "internal/migrate", "internal/toolrun"}, "tasks call small interfaces; a client, an engine or AWS behind them is the worker's affair"},
+	{"internal/tasks", []string{root, "internal/synapse", "internal/migrate", "internal/migrate/remote", "internal/toolrun"}, "tasks call small interfaces; a client, an engine or AWS behind them is the worker's affair"},
 	{"internal/synapse", nil, "wire types serve both sides of the wire and know neither"},
 	{"internal/adminapi", []string{root, "internal/synapse"}, "a client of the service knows no task"},
 	{"internal/adminapi/adminapitest", []string{root, "internal/synapse", "internal/adminapi"}, "a contract suite knows what it tests"},
@@ -67,6 +67,7 @@ var placements = []placement{
 	{"internal/render", []string{root}, "the same input gives the same files: it asks nobody anything"},
 	{"internal/actions", []string{root}, "speaks with the runner of a job; what to say, cli decides"},
 	{"internal/migrate", []string{root}, "the long migration works against interfaces, so that each cut can be tested"},
+	{"internal/migrate/remote", []string{root, "internal/migrate", "internal/synapse"}, "does jobs on stacks it is handed; it holds no credential"},
 	{"internal/migrate/trial", []string{"internal/migrate", "internal/sandbox/migration"}, "lets schedules migrate simulated stacks in virtual time"},
 	{"internal/sandbox/migration", nil, "two stacks as a migration sees them: shared code would share its mistakes"},
 	{"internal/toolrun", []string{root}, "it runs a tool and does not know which"},

@@ -106,7 +106,8 @@ type Executor interface {
 	// Start begins a job, or follows one that has a ServerID, without waiting.
 	Start(ctx context.Context, j Job)
 	// Wait returns events as they come, at least one unless until has passed or ctx
-	// has ended.
+	// has ended. After that it first waits for the starts that are under way, so that
+	// no job's ID is lost.
 	Wait(ctx context.Context, until time.Time) []Event
 	// Forget: nobody needs to hear of a job any more.
 	Forget(n int64)

@@ -1,0 +1,157 @@
+package remote_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/migrate"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/migrate/remote"
+	sim "github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/synapse"
+)
+
+var errKilled = errors.New("killed")
+
+// A migration is what is to be migrated, and what has been written down. It lives
+// in a synctest bubble.
+type migration struct {
+	t       *testing.T
+	served  *sim.Stacks
+	options migrate.Options
+	journal [][]byte // records, as they are stored
+	rng     *rand.Rand
+
+	requests int64
+	inFlight int // at the ends of the processes so far
+	lost     int // records of jobs of which nobody knew what became
+}
+
+func newMigration(t *testing.T, c sim.Config) *migration {
+	t.Helper()
+	p, err := sim.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	types, all := p.Types()
+	m := &migration{t: t, served: sim.NewStacks(p, time.Now, 1), rng: rand.New(rand.NewPCG(uint64(c.Seed), 5))}
+	m.options = migrate.Options{AllTypes: all, Batch: p.BatchSize(), Salt: fmt.Sprint("salt", c.Seed), Frozen: c.Situation == "final"}
+	for _, t := range types {
+		m.options.Types = append(m.options.Types, t.Name)
+	}
+	return m
+}
+
+// A process is one attempt, which may die.
+type process struct {
+	*migration
+	dead    context.Context
+	clients [2]*adminapi.Migration
+}
+
+// RoundTripper of a process that is dead as soon as its context is: nothing more
+// leaves it, and nothing more arrives.
+type mortal struct {
+	dead context.Context
+	wire http.RoundTripper
+}
+
+func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(m.dead, cancel)()
+	return m.wire.RoundTrip(r.WithContext(ctx))
+}
+
+// Save takes a moment, in which the process may die: then it may be written or not.
+func (p *process) Save(ctx context.Context, records []migrate.Record) error {
+	select {
+	case <-time.After(40 * time.Millisecond):
+	case <-p.dead.Done():
+		if p.rng.IntN(2) == 0 {
+			return errKilled
+		}
+	}
+	for _, r := range records {
+		if r.Op == "lost" {
+			p.lost++
+		}
+		b, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		p.journal = append(p.journal, b)
+	}
+	if p.dead.Err() != nil {
+		return errKilled
+	}
+	return ctx.Err()
+}
+
+// run is one process: it ends when it is done, when it is canceled, or at its death.
+func (m *migration) run(canceled, dead context.Context) error {
+	m.t.Helper()
+	p := &process{migration: m, dead: dead}
+	for side, secret := range []string{sim.SourceSecret, sim.DestinationSecret} {
+		c, err := adminapi.NewMigration(adminapi.Config{
+			Host: "https://stack.example.org", Transport: mortal{dead, m.served.Wire(sim.Side(side), 70*time.Millisecond)},
+		}, func(context.Context) (adminapi.Credential, error) {
+			return adminapi.Credential{Key: sim.Key, Secret: secret}, nil
+		})
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		defer c.Close()
+		defer func() { m.requests += c.Stats().Requests }()
+		p.clients[side] = c
+	}
+	ctx, giveUp := context.WithCancelCause(canceled)
+	defer giveUp(nil)
+	defer context.AfterFunc(dead, func() { giveUp(errKilled) })()
+	if _, err := p.clients[1].SetStackStatus(ctx, synapse.StackStatus{Status: synapse.ReadOnly}); err != nil {
+		return err
+	}
+	s := migrate.NewScheduler(m.options)
+	for _, b := range m.journal {
+		var r migrate.Record
+		if err := json.Unmarshal(b, &r); err != nil {
+			m.t.Fatal(err)
+		}
+		s.Replay(r)
+	}
+	x := remote.New(p.clients[0], p.clients[1], giveUp)
+	err := migrate.Run(ctx, s, x, p, nil)
+	x.Close()
+	if err != nil {
+		m.inFlight += s.InFlight()
+		return err
+	}
+	if _, err := p.clients[1].SetStackStatus(ctx, synapse.StackStatus{Status: "READ_WRITE"}); err != nil {
+		return err
+	}
+	return s.Report(time.Now()).Err()
+}
+
+// sound fails the test unless what there is at the end is right and no rule was
+// broken on the way.
+func (m *migration) sound() sim.Summary {
+	m.t.Helper()
+	var s sim.Summary
+	m.served.Look(func(p *sim.Pair) { s = p.Summary() })
+	if s.Wrong > 0 {
+		m.t.Errorf("%d rows are wrong: %q", s.Wrong, s.WrongAre)
+	}
+	if len(s.Violations) > 0 {
+		m.t.Errorf("rules are broken: %q", s.Violations[:min(5, len(s.Violations))])
+	}
+	return s
+}
+
+// forever never ends.
+func forever() context.Context { return context.Background() }
