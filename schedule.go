@@ -21,12 +21,17 @@ type Schedule struct {
 	// Zone is a time zone's IANA name such as America/Los_Angeles, whose daylight
 	// saving time is followed; "" is UTC. With a zone, day of the month and month are
 	// *. An hour that the clocks skip is skipped, and one that they repeat is twice.
-	Zone   string            `json:"zone,omitempty"`
-	Inputs map[string]string `json:"inputs,omitempty"` // as a form would give them
-	// Confirm is the answer given to a plan that asks for one. A plan that asks for
-	// another is refused.
+	Zone string `json:"zone,omitempty"`
+	// Inputs are as a form would give them. The name of one of Constants in braces,
+	// "{destination}", stands for its value in the environment.
+	Inputs map[string]string `json:"inputs,omitempty"`
+	// Confirm is the answer given to a plan that asks for one, which may name
+	// constants too. A plan that asks for another is refused.
 	Confirm string `json:"confirm,omitempty"`
-	Reason  string `json:"reason"` // recorded as the reason of each run
+	// Constants are what each environment gives the schedule alone, in the task's
+	// section of its constants file. They are needed where the schedule is enabled.
+	Constants []Input `json:"constants,omitempty"`
+	Reason    string  `json:"reason"` // recorded as the reason of each run
 }
 
 // Scheduled tells whether the task may start by itself in env.
@@ -50,10 +55,60 @@ func (t *Task) CheckSchedule() error {
 	if len(t.Stages) > 0 {
 		return &Error{Code: Invalid, Message: fmt.Sprintf("%s has stages and a schedule: it stops before a stage for a person's answer.", t.Name), Hint: "Declare the schedule of a task without stages."}
 	}
-	if _, err := t.Parse(s.Inputs); err != nil {
-		return fmt.Errorf("the schedule of %s: %w", t.Name, err)
+	// Any environment's constants are like the examples.
+	examples := map[string]string{}
+	for _, c := range s.Constants {
+		if c.Optional || c.Default != "" || slices.ContainsFunc(t.Constants, func(in Input) bool { return in.Name == c.Name }) {
+			return &Error{Code: Invalid, Message: fmt.Sprintf("The schedule of %s has the constant %s, which is optional, or a constant of its runs.", t.Name, Quote(c.Name)), Hint: "Declare one that is required, under a name of its own."}
+		}
+		examples[c.Name] = c.Example
 	}
-	return nil
+	_, err := t.ScheduleIn(&Environment{Name: "the catalog", Constants: map[string]map[string]string{string(t.Name): examples}})
+	return err
+}
+
+// constantName is what stands for a constant.
+var constantName = regexp.MustCompile(`\{([a-z][a-z0-9]*(?:-[a-z0-9]+)*)\}`)
+
+// ScheduleIn is the task's schedule with an environment's constants in the places of
+// their names. The error is Invalid where one is missing or wrong, or where the
+// inputs that come of them are not the task's.
+func (t *Task) ScheduleIn(env *Environment) (*Schedule, error) {
+	s := *t.Schedule
+	wrong := func(err error) (*Schedule, error) {
+		return nil, fmt.Errorf("the schedule of %s in %s: %w", t.Name, env.Name, err)
+	}
+	v, err := t.constants(env, s.Constants)
+	if err != nil {
+		return wrong(err)
+	}
+	for _, text := range append(slices.Sorted(maps.Values(s.Inputs)), s.Confirm) {
+		for _, m := range constantName.FindAllStringSubmatch(text, -1) {
+			if !v.Has(m[1]) {
+				return wrong(&Error{Code: Invalid, Message: fmt.Sprintf("it has no constant %s.", Quote(m[1])), Hint: "Declare it in the schedule's constants."})
+			}
+		}
+	}
+	fill := func(text string) string {
+		return constantName.ReplaceAllStringFunc(text, func(name string) string { return v.Text(strings.Trim(name, "{}")) })
+	}
+	s.Inputs, s.Confirm = maps.Clone(s.Inputs), fill(s.Confirm)
+	for name, text := range s.Inputs {
+		s.Inputs[name] = fill(text)
+	}
+	if _, err := t.Parse(s.Inputs); err != nil {
+		return wrong(err)
+	}
+	return &s, nil
+}
+
+// given tells whether an environment gives the schedule of task any constant.
+func (s *Schedule) given(task TaskName, env *Environment) bool {
+	return slices.ContainsFunc(s.Constants, func(c Input) bool {
+		_, own := env.Constants[string(task)][c.Name]
+		_, shared := env.Constants[Shared][c.Name]
+		return own || shared
+	})
 }
 
 // When is the schedule as a person reads it: `17 9 * * 1` UTC.

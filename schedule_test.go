@@ -240,6 +240,62 @@ func TestScheduleGivesTheTasksInputs(t *testing.T) {
 	}
 }
 
+// What differs between environments is each one's constant, and is checked like any
+// other: where the schedule is enabled all are there; where it is not, what is given
+// is right.
+func TestScheduleTakesConstants(t *testing.T) {
+	host := ops.Input{Name: "nightly-host", Kind: ops.KindText, Pattern: `https://[a-z.]+`, Rule: "It is a host's URL.", Example: "https://staging.example.org"}
+	task := ops.Task{Name: "copy", Constants: []ops.Input{{Name: "stack", Kind: ops.KindText, Example: "dev"}},
+		Inputs: []ops.Input{{Name: "host", Kind: ops.KindText}, {Name: "note", Kind: ops.KindText, Default: "none", Pattern: "[a-z ]+"}},
+		Schedule: &ops.Schedule{Cron: "0 9 * * *", Reason: "To know.", Confirm: "{nightly-host}", Constants: []ops.Input{host},
+			Inputs: map[string]string{"host": "{nightly-host}"}}}
+	if err := task.CheckSchedule(); err != nil {
+		t.Fatal(err)
+	}
+	env := func(on bool, own map[string]string) *ops.Environment {
+		return &ops.Environment{Name: "dev", Schedules: map[ops.TaskName]bool{"copy": on}, Constants: map[string]map[string]string{ops.Shared: {"stack": "dev"}, "copy": own}}
+	}
+	pinned := map[string]string{"nightly-host": "https://next.example.org"}
+	s, err := task.ScheduleIn(env(true, pinned))
+	if err != nil || s.Inputs["host"] != "https://next.example.org" || s.Confirm != "https://next.example.org" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if task.Schedule.Inputs["host"] != "{nightly-host}" {
+		t.Error("the catalog's own schedule was changed")
+	}
+	for _, c := range []struct {
+		on   bool
+		own  map[string]string
+		says string // "" for right
+	}{
+		{true, pinned, ""}, {false, pinned, ""}, {false, nil, ""},
+		{true, nil, `dev: constant "nightly-host" of copy: it is required`},
+		{true, map[string]string{"nightly-host": "next"}, "It is a host's URL."},
+		{false, map[string]string{"nightly-host": "next"}, "It is a host's URL."},
+		{false, map[string]string{"nightly-hots": "https://next.example.org"}, `no constant "nightly-hots". Did you mean "nightly-host"?`},
+	} {
+		err := ops.Catalog{task}.CheckConstants(env(c.on, c.own))
+		if (err == nil) != (c.says == "") || err != nil && (ops.CodeOf(err) != ops.Invalid || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("on %t, %q: %v, want %q", c.on, c.own, err, c.says)
+		}
+	}
+	for says, spoil := range map[string]func(*ops.Schedule){
+		`no constant "nightly-hots"`:  func(s *ops.Schedule) { s.Inputs = map[string]string{"host": "{nightly-hots}"} },
+		"is optional":                 func(s *ops.Schedule) { s.Constants[0].Optional = true },
+		"or a constant of its runs":   func(s *ops.Schedule) { s.Constants[0].Name = "stack" },
+		`"{Nightly}" is not accepted`: func(s *ops.Schedule) { s.Inputs["note"] = "{Nightly}" },
+	} {
+		spoiled := task
+		own := *task.Schedule
+		own.Constants, own.Inputs = []ops.Input{host}, map[string]string{"host": "{nightly-host}"}
+		spoil(&own)
+		spoiled.Schedule = &own
+		if err := spoiled.CheckSchedule(); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %q", err, says)
+		}
+	}
+}
+
 // A declared schedule runs nowhere by itself: an environment enables it.
 func TestScheduleIsOffUntilEnabled(t *testing.T) {
 	task := ops.Task{Name: "canary", Environments: []ops.EnvironmentName{"dev"}, Schedule: &ops.Schedule{}}

@@ -34,15 +34,22 @@ func (j *job) form() (ops.Form, *asking, error) {
 
 func (j *job) scheduled() bool { return j.p.Getenv(varStepSchedule) == "true" }
 
-// filledIn is the form as a person filled it in. A schedule's is in the catalog,
-// whoever changes the workflow that starts it.
+// filledIn is the form as a person filled it in. A schedule's is core's, whoever
+// changes the workflow that starts it.
 func (j *job) filledIn(task *ops.Task) (ops.Form, error) {
 	if !j.scheduled() {
 		return task.ReadForm(j.p.Getenv(varStepForm))
 	}
-	s := task.Schedule
-	if s == nil {
+	if task.Schedule == nil {
 		return ops.Form{}, ops.Refuse("schedule", "Run it by its form.", "%s declares no schedule.", task.Name)
+	}
+	choice, err := j.choose()
+	if err != nil {
+		return ops.Form{}, err
+	}
+	s, err := task.ScheduleIn(choice.Environment)
+	if err != nil {
+		return ops.Form{}, err
 	}
 	return ops.Form{Inputs: s.Inputs, Mode: ops.ModePerform, Confirm: s.Confirm, Reason: s.Reason, Watch: ops.WatchAll}, nil
 }

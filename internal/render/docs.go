@@ -136,7 +136,11 @@ func (p taskPage) ScheduleInputs() string {
 	if len(parts) == 0 {
 		return "no inputs but the defaults"
 	}
-	return strings.Join(parts, ", ")
+	with := strings.Join(parts, ", ")
+	if len(p.Schedule.Constants) > 0 {
+		with += ", where a name in braces stands for the environment's constant"
+	}
+	return with
 }
 
 // Personals names the inputs that hold personal data.

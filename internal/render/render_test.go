@@ -401,9 +401,14 @@ func TestFormOfMoreThanFits(t *testing.T) {
 	}
 }
 
+// givenTo are inputs that everyKind takes.
+func givenTo(text string) map[string]string {
+	return map[string]string{"text": text, "flag": "true", "color": "red"}
+}
+
 func TestScheduleIsRenderedOnceEnabled(t *testing.T) {
 	task := everyKind()
-	task.Schedule = &ops.Schedule{Cron: "17 9 * * 1", Inputs: map[string]string{"text": "secret-value"}, Confirm: "3 things", Reason: "Weekly."}
+	task.Schedule = &ops.Schedule{Cron: "17 9 * * 1", Inputs: givenTo("secret-value"), Confirm: "3 things", Reason: "Weekly."}
 	s, env := sample(task)
 	const name = ".github/workflows/scheduled-every-kind.yml"
 	off := dashboard(t, s, env)
@@ -434,9 +439,32 @@ func TestScheduleIsRenderedOnceEnabled(t *testing.T) {
 	}
 }
 
+// What an environment pins is looked up when the schedule starts: no file of a
+// dashboard holds it, its own or another's; and one that lacks it is not rendered.
+func TestScheduleWithConstantsIsRendered(t *testing.T) {
+	task := everyKind()
+	task.Schedule = &ops.Schedule{Cron: "17 9 * * 1", Inputs: givenTo("{nightly-text}"), Reason: "Weekly.",
+		Constants: []ops.Input{{Name: "nightly-text", Kind: ops.KindText, Example: "abc", Help: "What it says."}}}
+	s, env := sample(task)
+	env.Schedules = map[ops.TaskName]bool{"every-kind": true}
+	if _, err := s.Dashboard(env); ops.CodeOf(err) != ops.Invalid || !strings.Contains(err.Error(), `constant "nightly-text" of every-kind: it is required`) {
+		t.Errorf("without it: %v", err)
+	}
+	env.Constants = map[string]map[string]string{"every-kind": {"nightly-text": "pinnedhere"}}
+	files := dashboard(t, s, env)
+	if _, there := files[".github/workflows/scheduled-every-kind.yml"]; !there {
+		t.Error("the schedule is not there")
+	}
+	for name, text := range files {
+		if strings.Contains(text, "pinnedhere") {
+			t.Errorf("%s holds the constant", name)
+		}
+	}
+}
+
 func TestScheduleInAZoneIsRenderedInUTC(t *testing.T) {
 	task := everyKind()
-	task.Schedule = &ops.Schedule{Cron: "0 16-17 * * 6", Zone: "America/Los_Angeles", Inputs: map[string]string{"text": "abc"}, Reason: "Weekly."}
+	task.Schedule = &ops.Schedule{Cron: "0 16-17 * * 6", Zone: "America/Los_Angeles", Inputs: givenTo("abc"), Reason: "Weekly."}
 	s, env := sample(task)
 	env.Schedules = map[ops.TaskName]bool{"every-kind": true}
 	on := dashboard(t, s, env)
@@ -593,7 +621,7 @@ func TestSchemaDescribesTheCatalog(t *testing.T) {
 func TestTaskPagesTellWhatThereIsToKnow(t *testing.T) {
 	task := everyKind()
 	task.Personal, task.Deciding, task.Environments = []string{"userName"}, []string{"etag"}, []ops.EnvironmentName{"prod"}
-	task.Schedule = &ops.Schedule{Cron: "17 9 * * 1", Inputs: map[string]string{"text": "abc"}, Confirm: "3 things", Reason: "Weekly."}
+	task.Schedule = &ops.Schedule{Cron: "17 9 * * 1", Inputs: givenTo("abc"), Confirm: "3 things", Reason: "Weekly."}
 	s, _ := sample(task)
 	files, err := s.All()
 	if err != nil {

@@ -126,9 +126,12 @@ func (s *Source) scheduled(env *ops.Environment, t *ops.Task) (*workflow, error)
 	if err != nil {
 		return nil, err
 	}
+	if _, err := t.ScheduleIn(env); err != nil { // it would be refused each time it is due
+		return nil, err
+	}
 	w := s.calling(env, "run-task")
 	w.File, w.Name, w.Crons, w.Form = "scheduled-"+string(t.Name)+".yml", "Schedule: "+string(t.Name), crons, false
-	w.About = t.Schedule.Reason + " Inputs and answer are those that the catalog declares."
+	w.About = t.Schedule.Reason + " Inputs and answer are those that core declares."
 	if zone := t.Schedule.Zone; zone != "" {
 		w.About += " UTC covers each offset of " + zone + "; what is not due on its clocks ends at once."
 	}

@@ -20,7 +20,11 @@ func (a *attempt) scheduled() error {
 	if !task.Scheduled(a.w.c.Environment) {
 		return refuse("%s has no schedule that is enabled in %s.", task.Name, a.req.Environment)
 	}
-	declared, err := task.Parse(task.Schedule.Inputs)
+	schedule, err := task.ScheduleIn(a.w.c.Environment)
+	if err != nil {
+		return err
+	}
+	declared, err := task.Parse(schedule.Inputs)
 	if err != nil {
 		return err
 	}
@@ -31,7 +35,7 @@ func (a *attempt) scheduled() error {
 		return refuse("its inputs are not those that the schedule of %s declares.", task.Name)
 	case len(a.start.Settle) > 0:
 		return refuse("a schedule settles nothing.")
-	case a.start.Confirm != "" && (task.Schedule.Confirm == "" || a.start.Confirm != ops.ConfirmDigest(task.Schedule.Confirm)):
+	case a.start.Confirm != "" && (schedule.Confirm == "" || a.start.Confirm != ops.ConfirmDigest(schedule.Confirm)):
 		return refuse("its answer is not the one that the schedule of %s declares.", task.Name)
 	}
 	return nil

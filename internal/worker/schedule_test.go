@@ -38,8 +38,20 @@ func TestScheduled(t *testing.T) {
 			}
 		})
 	}
+	// Inputs and answer that an environment's constants complete are as binding.
+	pinned := func(t *testing.T) *rig {
+		r := scheduled(t)
+		r.task.Schedule.Inputs, r.task.Schedule.Confirm = map[string]string{"lamps": "{nightly-lamps}"}, "{nightly-count}"
+		r.task.Schedule.Constants = []ops.Input{{Name: "nightly-lamps", Kind: ops.KindText}, {Name: "nightly-count", Kind: ops.KindText}}
+		r.env.Constants = map[string]map[string]string{string(r.task.Name): {"nightly-lamps": r.req.Inputs["lamps"], "nightly-count": "2 lamps"}}
+		return r
+	}
+	pinned(t).ends(ops.StartRun, ops.Succeeded, "")
+	r := pinned(t)
+	r.env.Constants[string(r.task.Name)]["nightly-lamps"] = "lamp-1"
+	r.refused("schedule")
 	// By its form it is anybody's choice again.
-	r := scheduled(t)
+	r = scheduled(t)
 	r.ref.Run, r.task.Schedule = run1, nil
 	r.ends(ops.StartRun, ops.Succeeded, "")
 }
