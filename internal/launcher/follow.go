@@ -37,6 +37,10 @@ const (
 	progressEvery  = 500 * time.Millisecond
 	progressRounds = 5
 
+	// firstPause is the first between two looks. The pauses grow up to the engine's own,
+	// so that the end of a short run is heard of soon.
+	firstPause = 100 * time.Millisecond
+
 	goneFor = time.Second
 	// bearable is how long store and engine may be out of reach: a follower of hours
 	// meets throttling and lines that drop.
@@ -74,7 +78,9 @@ func (l *Launcher) follower(ref ops.RunRef, f Follow) *follower {
 
 // follow goes on from where it left.
 func (fw *follower) follow(ctx context.Context) (*ops.Result, error) {
-	poll := time.NewTicker(fw.l.Engine.Poll())
+	most := fw.l.Engine.Poll()
+	pause := min(firstPause, most)
+	poll := time.NewTimer(pause)
 	defer poll.Stop()
 	fw.gone, fw.cut = time.Time{}, time.Time{}
 	for {
@@ -89,6 +95,8 @@ func (fw *follower) follow(ctx context.Context) (*ops.Result, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-poll.C:
+			pause = min(2*pause, most)
+			poll.Reset(pause)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package launcher_test
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,4 +59,41 @@ func TestFollow_LastLine(t *testing.T) {
 			t.Errorf("the verdict, of attempt %d, came %v after a run of 25s", r.Attempt, took)
 		}
 	})
+}
+
+// A counting engine counts how often its log is looked at.
+type counting struct {
+	telling
+	looks atomic.Int64
+}
+
+func (e *counting) Log(ctx context.Context, ref ops.RunRef, n int, cursor string, ended bool) ([]byte, string, error) {
+	e.looks.Add(1)
+	return e.telling.Log(ctx, ref, n, cursor, ended)
+}
+
+// TestFollow_Looks: whoever follows a short run hears of its end soon after it; one
+// that takes long is looked at no more often than its engine would have it.
+func TestFollow_Looks(t *testing.T) {
+	for took, most := range map[time.Duration]struct {
+		late  time.Duration
+		looks int64
+	}{200 * time.Millisecond: {200 * time.Millisecond, 4}, time.Hour: {2 * time.Second, 1810}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScene(t)
+			e := &counting{telling: telling{engine: s.engine}}
+			s.l.Engine = e
+			ref := s.launch()
+			began := time.Now()
+			go func() {
+				time.Sleep(took)
+				s.result(ref, 1, ops.Succeeded)
+			}()
+			_, err := s.l.Follow(t.Context(), ref, launcher.Follow{})
+			s.ok(err)
+			if late, n := time.Since(began)-took, e.looks.Load(); late > most.late || n > most.looks {
+				t.Errorf("the end of a run of %v was heard of %v later, with %d looks; want at most %v and %d", took, late, n, most.late, most.looks)
+			}
+		})
+	}
 }
