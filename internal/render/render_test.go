@@ -629,7 +629,7 @@ func TestTaskPagesTellWhatThereIsToKnow(t *testing.T) {
 	}
 	i := slices.IndexFunc(files, func(f render.File) bool { return f.Path == "docs/tasks/every-kind.md" })
 	for _, want := range []string{"# every-kind: T\n", "S.", "D.", "## How to undo\n\nBy hand.", "| `color` | choice: one of `red`, `on` | must be given | H. |", "`etag`", "`userName`: kept as keyed hashes",
-		"synops run every-kind text=a:b flag= color= -e prod", "`17 9 * * 1` UTC, with `text=abc`, confirmed with `3 things`", "Personal: `email`.", "| offered in | `prod` |"} {
+		"synops run every-kind text=a:b flag= color= -e prod", "`17 9 * * 1` UTC, with `color=red`, `flag=true`, `text=abc`, confirmed with `3 things`", "Personal: `email`.", "| offered in | `prod` |"} {
 		if !strings.Contains(string(files[i].Data), want) {
 			t.Errorf("the page lacks %q:\n%s", want, files[i].Data)
 		}
