@@ -33,7 +33,7 @@ type rehearsed struct {
 var rehearsals = []rehearsed{
 	{name: "account", about: "two empty accounts become what runs need, and the doctor looks at them", tell: rehearseAccount},
 	{name: "runs", about: "runs in dev's account: planned, refused, canceled, killed and resumed, handed over", tell: rehearseRuns, stage: noThrottle},
-	{name: "subnet", about: "a service that answers in a network of its own alone, and a run in there", tell: rehearseSubnet, stage: hidden},
+	{name: "subnet", about: "a service that answers in a network of its own alone, and a run in there", tell: rehearseSubnet, stage: hiddenDev},
 	{name: "workflows", about: "the dashboards' forms, dispatched with act through core's workflows, in dev and prod", tell: rehearseWorkflows, stage: dashboards},
 }
 
@@ -60,7 +60,7 @@ func (p process) run(ctx context.Context) error {
 	case "rehearse":
 		return p.rehearse(ctx, p.args[1:])
 	case "within": // in a subnet; for OpenSubnet alone
-		return rehearsal.Within(ctx, os.Stdin, p.out)
+		return rehearsal.Within(os.Stdin, p.out)
 	case "help", "-h", "--help":
 		_, err := fmt.Fprintln(p.out, help())
 		return err

@@ -14,12 +14,15 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/rehearsal"
 )
 
-// hidden leaves dev's host to the subnet.
-func hidden(c *rehearsal.Config) error {
-	host, err := rehearsal.FreeHost()
-	c.Hosts = map[string]string{"dev": host}
+// hidden leaves the hosts of environments to subnets.
+func hidden(c *rehearsal.Config, environments ...string) (err error) {
+	c.NoThrottle = true
+	c.Hosts, err = rehearsal.FreeHosts(environments...)
 	return err
 }
+
+// hiddenDev is for the story of dev's subnet.
+func hiddenDev(c *rehearsal.Config) error { return hidden(c, "dev") }
 
 // rehearseSubnet is the story of why runs happen in builds at all: dev's Synapse
 // listens in a network of its own. The launcher outside cannot ask it anything; the
@@ -27,11 +30,7 @@ func hidden(c *rehearsal.Config) error {
 func rehearseSubnet(ctx context.Context, t *rehearsal.Story) error {
 	t.Scene("dev's Synapse listens in a network of its own")
 	dev := t.Stage.Dev
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
-	}
-	subnet, err := t.Stage.OpenSubnet(ctx, dev, self)
+	subnet, err := openSubnet(ctx, t.Stage, dev)
 	if err != nil {
 		return err
 	}
@@ -42,12 +41,27 @@ func rehearseSubnet(ctx context.Context, t *rehearsal.Story) error {
 	if err := quietly(t.Stage, func(t *rehearsal.Story) error { return t.StandUp(ctx, dev, "plan", "admin") }); err != nil {
 		return err
 	}
+	buildWithin(t.Stage, dev, subnet)
+	return insideOnly(ctx, t)
+}
+
+// openSubnet has the environment's Synapse listen in a network of its own, which this
+// program opens.
+func openSubnet(ctx context.Context, s *rehearsal.Stage, env *rehearsal.Environment) (*rehearsal.Subnet, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding this program: %w", err)
+	}
+	return s.OpenSubnet(ctx, env, self)
+}
+
+// buildWithin puts the account's builds into the subnet. Its lanes are there.
+func buildWithin(s *rehearsal.Stage, env *rehearsal.Environment, subnet *rehearsal.Subnet) {
 	inside := emulator.Defaults().Builds
 	inside.Prefix = subnet.Enter()
 	for _, project := range []string{"synops-plan", adminProject} {
-		t.Stage.Cloud.Account(dev.Account).CodeBuild.Behave(project, inside)
+		s.Cloud.Account(env.Account).CodeBuild.Behave(project, inside)
 	}
-	return insideOnly(ctx, t)
 }
 
 // insideOnly asks from both sides.
@@ -81,6 +95,9 @@ func insideOnly(ctx context.Context, t *rehearsal.Story) error {
 	performer := t.Stage.Job(dev, rehearsal.Job{Workflow: "run-task.yml", Reviewed: true, Run: 2})
 	if _, err := t.Do(ctx, performer, 0, append(append([]string{"run"}, task...), "--plan", digest.FindString(planned.Stdout))...); err != nil {
 		return err
+	}
+	if u, _ := dev.Synapse.User("3350396"); u.Certified {
+		return errors.New("the user is still certified")
 	}
 	again, err := t.Do(ctx, t.Stage.Job(dev, rehearsal.Job{Workflow: "run-task.yml", Run: 3}), 0, append([]string{"plan"}, task...)...)
 	if err == nil && !strings.Contains(again.Stdout, "nothing to do") {

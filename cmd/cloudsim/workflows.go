@@ -28,9 +28,10 @@ type workflows struct {
 func rehearseWorkflows(ctx context.Context, t *rehearsal.Story) error {
 	t.Scene("Both accounts are stood up, the release is published, the dashboards are there")
 	for _, env := range t.Stage.Environments() {
-		var told strings.Builder
-		if err := rehearsal.Tell(t.Stage, &told).StandUp(ctx, env, "plan", "admin"); err != nil {
-			return fmt.Errorf("standing %s up: %w\n%s", env.Name, err, told.String())
+		leave, err := standUpWithin(ctx, t, env)
+		defer leave()
+		if err != nil {
+			return err
 		}
 	}
 	gh, err := t.Stage.GitHub(ctx)
@@ -44,6 +45,32 @@ func rehearseWorkflows(ctx context.Context, t *rehearsal.Story) error {
 		}
 	}
 	return nil
+}
+
+// standUpWithin stands an account up whose service and builds are in a network of their
+// own, where this machine has any. The caller calls leave.
+func standUpWithin(ctx context.Context, t *rehearsal.Story, env *rehearsal.Environment) (leave func(), err error) {
+	subnet, err := openSubnet(ctx, t.Stage, env)
+	switch {
+	case errors.Is(err, rehearsal.ErrNoSubnet):
+		t.Say("!!! %s: service and builds share this machine's network: %v\n", env.Name, err)
+		leave, err = func() {}, t.Stage.Expose(env)
+	case err == nil:
+		t.Say("%s: the service answers in a network of its own only. From here: ", env.Name)
+		leave, err = subnet.Close, unreachable(ctx, t, env.Host)
+	default:
+		leave = func() {}
+	}
+	if err != nil {
+		return leave, err
+	}
+	if err := quietly(t.Stage, func(t *rehearsal.Story) error { return t.StandUp(ctx, env, "plan", "admin") }); err != nil {
+		return leave, fmt.Errorf("%s: %w", env.Name, err)
+	}
+	if subnet != nil {
+		buildWithin(t.Stage, env, subnet)
+	}
+	return leave, nil
 }
 
 // dispatch runs a workflow and wants it green, or red. What the runner would show of
@@ -326,6 +353,6 @@ func dashboards(c *rehearsal.Config) error {
 	if m == nil {
 		return errors.New("core's workflows call no release")
 	}
-	c.Release, c.NoThrottle = string(m[1]), true
-	return nil
+	c.Release = string(m[1])
+	return hidden(c, "dev", "prod")
 }

@@ -8,68 +8,96 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
-
-	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
 )
 
 // ErrNoSubnet is for a machine that gives a process no network of its own.
 var ErrNoSubnet = errors.New("there are no network namespaces here")
 
-// A Subnet is a network of its own, as an environment's private subnet is: a Synapse
+// A Subnet is a network of its own, as an environment's private subnet is: its Synapse
 // listens there on loopback, which nobody outside reaches. The one way out leads to
 // the accounts, as an endpoint of a VPC does. It needs Linux with unshare, nsenter
 // and ip.
 type Subnet struct {
-	enter []string
-	cmd   *exec.Cmd
-	in    io.Closer
-	out   net.Listener
-	wg    sync.WaitGroup
+	enter   []string
+	cmd     *exec.Cmd
+	in      io.Closer
+	out     net.Listener // of the way out
+	handed  *net.UnixListener
+	service *http.Server
+	wg      sync.WaitGroup
 }
 
-// within is what the process in the subnet is told.
-type within struct {
-	Service, Token, Stack, Instance string // of the Synapse
-	Cloud, WayOut                   string // an address, and the socket that leads to it
-}
+// within is what the process in the subnet is told: addresses to listen at, and the
+// sockets by which the one leads out and the other's listener is handed over.
+type within struct{ Service, HandOver, Cloud, WayOut string }
 
-// FreeHost is a base URL at which nothing listens on this machine.
-func FreeHost() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("looking for a free port: %w", err)
+// FreeHosts are base URLs at which nothing listens on this machine, one for each
+// environment named.
+func FreeHosts(environments ...string) (map[string]string, error) {
+	hosts := map[string]string{}
+	for _, name := range environments {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("looking for a free port: %w", err)
+		}
+		defer l.Close() // all at the end: no two are the same
+		hosts[name] = "http://" + l.Addr().String()
 	}
-	return "http://" + l.Addr().String(), l.Close()
+	return hosts, nil
 }
 
 // OpenSubnet begins a subnet in which env's Synapse listens at env.Host, which
-// Config.Hosts must have named. program serves it: it is started with the argument
+// Config.Hosts must have named. program opens it: it is started with the argument
 // "within" and must call Within. The error is ErrNoSubnet where none can be had. The
 // caller closes it.
 func (s *Stage) OpenSubnet(ctx context.Context, env *Environment, program string) (*Subnet, error) {
-	n := &Subnet{}
-	// Sockets with a name are no part of a network: they are the way out.
-	wayOut := filepath.Join(s.Dir, "way-out")
-	l, err := net.Listen("unix", wayOut)
-	if err != nil {
-		return nil, fmt.Errorf("making the way out: %w", err)
-	}
-	n.out = l
+	n := &Subnet{service: &http.Server{Handler: env.Synapse, ReadHeaderTimeout: 10 * time.Second}}
 	cloud := strings.TrimPrefix(s.URL, "http://")
-	n.wg.Go(func() { relay(l, "tcp", cloud) })
-	w := within{Service: strings.TrimPrefix(env.Host, "http://"), Token: env.Token, Stack: env.Name, Instance: env.instance(), Cloud: cloud, WayOut: wayOut}
-	if err := n.start(ctx, w, program); err != nil {
+	// Sockets with a name are no part of a network: they lead into it and out.
+	w := within{Service: strings.TrimPrefix(env.Host, "http://"), HandOver: filepath.Join(s.Dir, env.Name+"-in"), Cloud: cloud, WayOut: filepath.Join(s.Dir, env.Name+"-out")}
+	err := n.open(ctx, w, program)
+	if err != nil {
 		n.Close()
 		return nil, err
 	}
+	n.wg.Go(func() { relay(n.out, "tcp", cloud) })
 	return n, nil
+}
+
+// Expose serves env's Synapse at env.Host on this machine after all, where no subnet
+// can be had.
+func (s *Stage) Expose(env *Environment) error {
+	_, err := s.serve(strings.TrimPrefix(env.Host, "http://"), env.Synapse)
+	env.hidden = err != nil
+	return err
+}
+
+func (n *Subnet) open(ctx context.Context, w within, program string) error {
+	var err error
+	if n.out, err = net.Listen("unix", w.WayOut); err != nil {
+		return fmt.Errorf("making the way out: %w", err)
+	}
+	if n.handed, err = net.ListenUnix("unix", &net.UnixAddr{Name: w.HandOver, Net: "unix"}); err != nil {
+		return fmt.Errorf("making the way in: %w", err)
+	}
+	if err := n.start(ctx, w, program); err != nil {
+		return err
+	}
+	l, err := takeListener(n.handed)
+	if err != nil {
+		return fmt.Errorf("taking over what listens within: %w", err)
+	}
+	n.wg.Go(func() { _ = n.service.Serve(l) }) // ends with Close
+	return nil
 }
 
 func (n *Subnet) start(ctx context.Context, w within, program string) error {
@@ -112,7 +140,13 @@ func (n *Subnet) Enter() []string { return n.enter }
 
 // Close ends the subnet and all that listens in it.
 func (n *Subnet) Close() {
-	_ = n.out.Close()
+	_ = n.service.Close()
+	if n.out != nil {
+		_ = n.out.Close()
+	}
+	if n.handed != nil {
+		_ = n.handed.Close()
+	}
 	if n.in != nil {
 		_ = n.in.Close() // Within ends with its input
 	}
@@ -122,35 +156,79 @@ func (n *Subnet) Close() {
 	n.wg.Wait()
 }
 
-// Within is the process in the subnet: it serves what it is told on in until that
-// ends.
-func Within(ctx context.Context, in io.Reader, out io.Writer) error {
+// Within is the process in the subnet: it listens where it is told on in, leads to the
+// accounts, and keeps the subnet until in ends.
+func Within(in io.Reader, out io.Writer) error {
 	var w within
 	dec := json.NewDecoder(in)
 	if err := dec.Decode(&w); err != nil {
 		return fmt.Errorf("reading what to serve: %w", err)
 	}
-	service, err := net.Listen("tcp", w.Service)
-	if err != nil {
+	if err := handOver(w.Service, w.HandOver); err != nil {
 		return fmt.Errorf("listening within: %w", err)
 	}
 	cloud, err := net.Listen("tcp", w.Cloud)
 	if err != nil {
 		return fmt.Errorf("listening within: %w", err)
 	}
-	ctx, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { relay(cloud, "unix", w.WayOut) })
-	synapse := sandbox.New(sandbox.Config{Stack: w.Stack, Instance: w.Instance, Token: w.Token, NoThrottle: true})
-	wg.Go(func() { _ = synapse.Serve(ctx, service) }) // ends with ctx
 	_, err = io.WriteString(out, "ready\n")
 	if err == nil {
 		_, err = io.Copy(io.Discard, io.MultiReader(dec.Buffered(), in))
 	}
-	stop()
 	_ = cloud.Close()
 	wg.Wait()
 	return err
+}
+
+// handOver listens at an address of this process's network and gives the listener to
+// whoever listens at the socket: it stays of this network whoever has it.
+func handOver(address, socket string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, _, err = c.WriteMsgUnix([]byte{0}, syscall.UnixRights(int(f.Fd())), nil)
+	return err
+}
+
+// takeListener is the listener that handOver gave.
+func takeListener(from *net.UnixListener) (net.Listener, error) {
+	c, err := from.AcceptUnix()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	data, rights := make([]byte, 1), make([]byte, syscall.CmsgSpace(4))
+	_, n, _, _, err := c.ReadMsgUnix(data, rights)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := syscall.ParseSocketControlMessage(rights[:n])
+	if err != nil {
+		return nil, err
+	}
+	for i := range messages {
+		fds, err := syscall.ParseUnixRights(&messages[i])
+		if err == nil && len(fds) == 1 {
+			f := os.NewFile(uintptr(fds[0]), "handed over")
+			defer f.Close()
+			return net.FileListener(f)
+		}
+	}
+	return nil, errors.New("nothing was handed over")
 }
 
 // relay hands connections on until l is closed, and then ends those it has.

@@ -1,7 +1,6 @@
 package rehearsal_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +20,7 @@ import (
 func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) == 2 && os.Args[1] == "within":
-		if err := rehearsal.Within(context.Background(), os.Stdin, os.Stdout); err != nil {
+		if err := rehearsal.Within(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -47,11 +46,11 @@ func ask(url string) string {
 // TestSubnet: the Synapse answers within and not outside; within, the accounts answer
 // too, and this machine's other services do not.
 func TestSubnet(t *testing.T) {
-	host, err := rehearsal.FreeHost()
-	if err != nil {
-		t.Fatal(err)
+	hosts, err := rehearsal.FreeHosts("dev", "prod")
+	if err != nil || hosts["dev"] == hosts["prod"] {
+		t.Fatal(hosts, err)
 	}
-	s, err := rehearsal.Open(t.Context(), rehearsal.Config{Dir: t.TempDir(), Getenv: os.Getenv, Hosts: map[string]string{"dev": host}})
+	s, err := rehearsal.Open(t.Context(), rehearsal.Config{Dir: t.TempDir(), Getenv: os.Getenv, Hosts: hosts})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,9 +71,12 @@ func TestSubnet(t *testing.T) {
 		}
 		return string(out)
 	}
-	version := host + "/repo/v1/version"
+	version := s.Dev.Host + "/repo/v1/version"
 	if got := within(version); !strings.Contains(got, "dev544") {
 		t.Errorf("within, %s says %s", version, got)
+	}
+	if n := s.Dev.Synapse.Total(); n != 1 {
+		t.Errorf("the stage's Synapse was asked %d times", n)
 	}
 	if got := ask(version); !strings.Contains(got, "connection refused") {
 		t.Errorf("outside, %s says %s", version, got)
@@ -86,6 +88,12 @@ func TestSubnet(t *testing.T) {
 		t.Errorf("the issuer, to which no way leads, says %s", got)
 	}
 	n.Close()
+	if err := s.Expose(s.Prod); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(s.Prod.Host + "/repo/v1/version"); !strings.Contains(got, `"544"`) {
+		t.Errorf("exposed, prod's says %s", got)
+	}
 	http.DefaultClient.CloseIdleConnections()
 }
 
