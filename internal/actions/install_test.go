@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -64,6 +65,45 @@ func TestInstall(t *testing.T) {
 				t.Errorf("%v, %q, wants %q: %s", err, added, c.says, out)
 			}
 		})
+	}
+}
+
+// TestInstall_TakesWhatIsReleased: the programs that the action asks a release for are
+// those that GoReleaser is told to make, by its names, and no other.
+func TestInstall_TakesWhatIsReleased(t *testing.T) {
+	release, err := os.ReadFile("../../.goreleaser.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile("../../.github/actions/synops/install.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func(key string) []string {
+		m := regexp.MustCompile(`(?m)^  ` + key + `: \[(.*)\]$`).FindSubmatch(release)
+		if m == nil {
+			t.Fatalf("no %s in .goreleaser.yaml", key)
+		}
+		return strings.Split(string(m[1]), ", ")
+	}
+	for _, line := range []string{"- formats: [binary]\n  name_template: \"synops-{{ .Os }}-{{ .Arch }}\"", "name_template: checksums.txt\n  algorithm: sha256"} {
+		if !strings.Contains(string(release), line) {
+			t.Errorf("the release names its files otherwise than %q", line)
+		}
+	}
+	var made, taken []string
+	for _, system := range list("goos") {
+		for _, architecture := range list("goarch") {
+			made = append(made, system+"-"+architecture)
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)^  "[A-Z].*"\) own=(\S+) ;;$`).FindAllSubmatch(script, -1) {
+		taken = append(taken, string(m[1]))
+	}
+	slices.Sort(made)
+	slices.Sort(taken)
+	if len(made) != 4 || !slices.Equal(made, taken) {
+		t.Errorf("released for %v, taken for %v", made, taken)
 	}
 }
 
