@@ -155,3 +155,31 @@ func (m *migration) sound() sim.Summary {
 
 // forever never ends.
 func forever() context.Context { return context.Background() }
+
+// small is a workload of a few types, CHANGE among them.
+func small(situation string, seed int64) sim.Config {
+	return sim.Config{Seed: seed, Profile: "R", Situation: situation, Scale: 1000, Types: []string{"PRINCIPAL", "NODE", "ACL", "V2_WIKI_PAGE", "CHANGE"}}
+}
+
+// untilDone lets process after process work, most of them for a random time only,
+// until one is done. What ends the others must be why. It returns how many there
+// were of them.
+func (m *migration) untilDone(most int, process func(life time.Duration) error, why error) int {
+	m.t.Helper()
+	for ends := 0; ; ends++ {
+		life := time.Duration(1+m.rng.IntN(45_000)) * time.Millisecond
+		if ends == most {
+			life = 24 * time.Hour
+		}
+		switch err := process(life); {
+		case err == nil:
+			if ends == 0 {
+				m.t.Error("nothing ended it")
+			}
+			return ends
+		case !errors.Is(err, why):
+			m.t.Fatalf("it ended with %v, want %v", err, why)
+		}
+		time.Sleep(time.Duration(5+m.rng.IntN(60)) * time.Second) // until somebody resumes it
+	}
+}

@@ -1,6 +1,8 @@
 package remote_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,4 +28,46 @@ func TestMigrations(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestKilledAndResumed: the process dies at random instants, with requests under way
+// and records half written, and another goes on from the journal. It does again no
+// more than what was in flight at each death, and breaks no rule.
+func TestKilledAndResumed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMigration(t, small("final", 11))
+		ends := m.untilDone(6, func(life time.Duration) error {
+			dead, die := context.WithCancel(context.Background())
+			defer time.AfterFunc(life, die).Stop()
+			defer die()
+			return m.run(forever(), dead)
+		}, errKilled)
+		if s := m.sound(); s.Repeated > m.inFlight {
+			t.Errorf("%d jobs did again what had been done, %d were in flight at the deaths", s.Repeated, m.inFlight)
+		} else {
+			t.Logf("%d deaths, %d in flight, %d repeated, %d lost", ends, m.inFlight, s.Repeated, m.lost)
+		}
+	})
+}
+
+// TestHandedOver: a process that is told to end leaves no job of which nobody knows,
+// and nothing is done again.
+func TestHandedOver(t *testing.T) {
+	t.Parallel()
+	errLimit := errors.New("the build's limit is near")
+	synctest.Test(t, func(t *testing.T) {
+		m := newMigration(t, small("final", 12))
+		ends := m.untilDone(6, func(life time.Duration) error {
+			ctx, end := context.WithCancelCause(context.Background())
+			defer time.AfterFunc(life, func() { end(errLimit) }).Stop()
+			defer end(nil)
+			return m.run(ctx, forever())
+		}, errLimit)
+		s := m.sound()
+		if s.Repeated > 0 || m.lost > 0 {
+			t.Errorf("%d jobs did again what had been done, and of %d nobody knew what became", s.Repeated, m.lost)
+		}
+		t.Logf("%d times handed over, %d in flight", ends, m.inFlight)
+	})
 }
