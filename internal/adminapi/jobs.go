@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/synapse"
@@ -12,13 +13,18 @@ import (
 // StartAdminJob starts the asynchronous job that request describes. It is sent
 // once: after a lost answer, Unsettled, a job may run whose ID nobody knows.
 func (c *Client) StartAdminJob(ctx context.Context, request json.RawMessage) (synapse.AsyncJobStatus, error) {
+	return c.startAdminJob(ctx, request, 0)
+}
+
+// startAdminJob is StartAdminJob with another patience; 0: the usual one.
+func (c *Client) startAdminJob(ctx context.Context, request json.RawMessage, patience time.Duration) (synapse.AsyncJobStatus, error) {
 	if !json.Valid(request) {
 		return synapse.AsyncJobStatus{}, ops.Errorf(ops.Invalid, "a job's request must be JSON.")
 	}
 	var s synapse.AsyncJobStatus
 	err := c.do(ctx, call{
 		method: http.MethodPost, path: "/repo/v1/admin/asynchronous/job", body: request, into: &s, need: []string{"jobId", "jobState"},
-		class: once, may: "The job may have been started.",
+		class: once, may: "The job may have been started.", patience: patience,
 	})
 	return s, err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -25,6 +26,10 @@ const (
 	migrationPerSecond = 15
 	migrationBurst     = 30
 )
+
+// startPatience: the restore that holds the migration's own user may lock out the
+// start of any other job until it is over.
+const startPatience = 10 * time.Minute
 
 // A Credential is a stack's service key and its secret.
 type Credential struct{ Key, Secret string }
@@ -139,7 +144,7 @@ func (m *Migration) start(ctx context.Context, concrete string, request any) (sy
 	if err != nil {
 		return synapse.AsyncJobStatus{}, ops.Errorf(ops.Invalid, "a job's request must be JSON: %v.", err)
 	}
-	return m.c.StartAdminJob(ctx, body)
+	return m.c.startAdminJob(ctx, body, startPatience)
 }
 
 // Job returns a job's status, that of a failed job too, and what it answered once

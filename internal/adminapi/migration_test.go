@@ -203,3 +203,23 @@ func TestMigrationHasItsOwnPace(t *testing.T) {
 		}
 	})
 }
+
+// TestSlowStartIsWaitedFor: the restore that holds the migration's own user locks
+// out others' start for minutes.
+func TestSlowStartIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := roundTrip(func(r *http.Request) (*http.Response, error) {
+			select {
+			case <-time.After(4 * time.Minute):
+				return respond(201, `{"jobState":"PROCESSING","jobId":"9"}`), nil
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+		})
+		m, _ := migrator(t, adminapi.Config{Host: "https://repo", Transport: slow}, credential)
+		s, err := m.StartBackup(t.Context(), "NODE", synapse.MigrationRange{Min: 1, Max: 2}, 50)
+		if err != nil || s.JobID != "9" {
+			t.Errorf("%+v, %v", s, err)
+		}
+	})
+}

@@ -234,3 +234,27 @@ func (t *rows) happens(r *rand.Rand, id int64, at float64) {
 }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+// describeObjects makes each CHANGE row about a NODE that exists.
+func (p *Pair) describeObjects() {
+	ch, ok := p.tables[Source]["CHANGE"].(*rows)
+	nodes, both := p.tables[Source]["NODE"].(*rows)
+	if !ok || !both || len(nodes.rows) == 0 {
+		return
+	}
+	r := random(p.config.Seed, "objects")
+	about := func(t *rows) {
+		for i := range t.rows {
+			t.rows[i].object = nodes.rows[r.IntN(len(nodes.rows))].id
+		}
+	}
+	about(ch)
+	dst := p.tables[Destination]["CHANGE"].(*rows)
+	known := map[int64]int64{}
+	for _, x := range ch.rows {
+		known[x.id] = x.object
+	}
+	for i := range dst.rows {
+		dst.rows[i].object = known[dst.rows[i].id]
+	}
+}

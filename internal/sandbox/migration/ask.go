@@ -1,0 +1,64 @@
+package migration
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrDown: a stack does not answer; nothing was done. ErrLost: it accepted a job,
+// but its answer did not come.
+var (
+	ErrDown = errors.New("503: the service does not answer")
+	ErrLost = errors.New("504: the gateway waited in vain")
+)
+
+// Reach is what every call meets first: bursts in which a stack does not answer.
+func (p *Pair) Reach(s Side) error {
+	st := p.stacks[s]
+	st.requests++
+	if p.now < st.down {
+		return ErrDown
+	}
+	if p.config.Faults && p.faults.IntN(20_000) == 0 {
+		st.down = p.now + 20 + 100*p.faults.Float64()
+		return ErrDown
+	}
+	return nil
+}
+
+// Submit starts a job.
+func (p *Pair) Submit(s Side, r Request) (int64, error) {
+	if err := p.Reach(s); err != nil {
+		return 0, err
+	}
+	p.judge(s, r)
+	p.nextID++
+	j := &job{id: 1_000_000 + p.nextID, side: s, req: r, submitted: p.now}
+	p.stacks[s].jobs[j.id] = j
+	p.deliver(j)
+	if p.config.Faults && p.faults.IntN(5_000) == 0 {
+		return 0, ErrLost
+	}
+	return j.id, nil
+}
+
+// Poll asks for a job.
+func (p *Pair) Poll(s Side, id int64) (Status, error) {
+	if err := p.Reach(s); err != nil {
+		return Status{}, err
+	}
+	j := p.stacks[s].jobs[id]
+	if j == nil {
+		return Status{}, fmt.Errorf("404: there is no job %d", id)
+	}
+	return j.status, nil
+}
+
+// Finished is when a job ended that Poll would tell, and ok false while it runs.
+func (p *Pair) Finished(s Side, id int64) (at float64, ok bool) {
+	j := p.stacks[s].jobs[id]
+	if j == nil || !j.status.Done {
+		return 0, false
+	}
+	return j.submitted + j.status.Took, true
+}
