@@ -76,20 +76,16 @@ func standInStack(name, topic string) error {
 	if _, err := c.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{StackName: &name, ChangeSetName: set}); err != nil {
 		return err
 	}
-	for {
-		out, err := c.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
-		if err != nil {
-			return err
-		}
-		switch status := string(out.Stacks[0].StackStatus); {
-		case strings.HasSuffix(status, "_IN_PROGRESS"):
-			time.Sleep(5 * time.Millisecond)
-		case strings.Contains(status, "ROLLBACK"), strings.HasSuffix(status, "FAILED"):
-			return fmt.Errorf("stack %s is %s", name, status)
-		default:
-			return nil
-		}
+	soon, in := time.Millisecond, &cloudformation.DescribeStacksInput{StackName: &name}
+	if kind == cftypes.ChangeSetTypeCreate {
+		err = cloudformation.NewStackCreateCompleteWaiter(c, func(o *cloudformation.StackCreateCompleteWaiterOptions) { o.MinDelay, o.MaxDelay = soon, 10*soon }).Wait(ctx, in, time.Minute)
+	} else {
+		err = cloudformation.NewStackUpdateCompleteWaiter(c, func(o *cloudformation.StackUpdateCompleteWaiterOptions) { o.MinDelay, o.MaxDelay = soon, 10*soon }).Wait(ctx, in, time.Minute)
 	}
+	if err != nil {
+		return fmt.Errorf("stack %s: %w", name, err)
+	}
+	return nil
 }
 
 // newDeployLane is a lane whose account has lane deploy too, sources on a server that
