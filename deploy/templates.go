@@ -12,17 +12,36 @@ import (
 var bootstrap []byte
 
 // Bootstrap is deployed once for each account, by an administrator: who may do
-// what, and where documents, bundles and secrets are kept. Its comments are for who
-// reads the file: CloudFormation takes 51,200 bytes, and has no use for them.
-var Bootstrap = withoutComments(bootstrap)
+// what, and where documents, bundles and secrets are kept. CloudFormation takes 51,200
+// bytes, so what only its readers need is left out: comments, and room.
+var Bootstrap = compact(bootstrap)
 
-// withoutComments leaves out the lines that hold a comment alone, or nothing. A block
-// of text would lose such lines too: the bootstrap has none.
-func withoutComments(template []byte) []byte {
+// compact leaves out the lines that hold a comment alone, or nothing, and has each
+// line stand as far left as what it belongs to allows. It is not for blocks of text
+// with comments or columns of their own, as the lane has.
+func compact(template []byte) []byte {
+	type level struct{ was, is int } // columns
+	levels := []level{{}}
 	var out []byte
 	for line := range bytes.Lines(template) {
-		if text := bytes.TrimSpace(line); len(text) > 0 && text[0] != '#' {
-			out = append(out, line...)
+		text := bytes.TrimLeft(line, " ")
+		if len(bytes.TrimSpace(text)) == 0 || text[0] == '#' {
+			continue
+		}
+		column := len(line) - len(text)
+		for levels[len(levels)-1].was > column {
+			levels = levels[:len(levels)-1]
+		}
+		if last := levels[len(levels)-1]; last.was < column {
+			levels = append(levels, level{column, last.is + 1})
+		}
+		at := levels[len(levels)-1]
+		out = append(append(out, bytes.Repeat([]byte(" "), at.is)...), text...)
+		for bytes.HasPrefix(text, []byte("- ")) { // what follows the hyphen is a level too
+			text = bytes.TrimLeft(text[1:], " ")
+			after := len(line) - len(text) - at.was
+			at = level{at.was + after, at.is + after}
+			levels = append(levels, at)
 		}
 	}
 	return out
