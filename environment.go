@@ -34,6 +34,9 @@ type Environment struct {
 	Stack         string   // the stack (family) that instances belong to; pin
 	Secret        string   // name of the admin token's secret in Secrets Manager
 	TokenSource   string   // scheme:name, such as env:SYNAPSE_ADMIN_PAT; overrides Secret
+	// MigrationSource and MigrationDestination tell where a migration's credential for
+	// each stack is kept, scheme:name; empty: the secrets that every account has.
+	MigrationSource, MigrationDestination string
 	Instances     []string // patterns (path.Match) an instance's name must match one of; pin
 	VPC           string
 	Lanes         []Lane // lanes deployed here; empty: all

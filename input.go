@@ -15,6 +15,7 @@ const (
 	KindRealmID     Kind = "realm ID"
 	KindEmail       Kind = "e-mail"
 	KindJSON        Kind = "JSON object"
+	KindHost        Kind = "host" // a base URL; the environment must list it
 )
 
 // An Input declares one typed field of a task.

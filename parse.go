@@ -224,6 +224,8 @@ func (in *Input) parseOne(s string) (val any, note string, bad *InputError) {
 			return nil, "", in.isNot(s, "an e-mail address", "Write the bare address, such as jane@example.org.")
 		}
 		return s, "", nil
+	case KindHost:
+		return in.parseHost(s)
 	}
 	return in.parseText(s)
 }
@@ -292,6 +294,22 @@ func (in *Input) parseEntityID(s string) (any, string, *InputError) {
 		return nil, "", in.isNot(s, "an entity ID: it names a version", "Leave out the version: the whole entity is meant, such as syn123.")
 	}
 	return nil, "", in.isNot(s, "an entity ID", "An entity ID is syn and a positive number, such as syn123.")
+}
+
+// host is a base URL as the environments file's are compared; plain http is for this
+// machine.
+var host = regexp.MustCompile(`^(?:https://[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?|http://(?:localhost|127\.0\.0\.1|\[::1\]))(?::[1-9][0-9]{0,4})?$`)
+
+func (in *Input) parseHost(s string) (any, string, *InputError) {
+	const hint = "A host is a base URL of the environment, such as https://repo-staging.prod.sagebase.org."
+	if strings.Contains(s, "@") { // what stands before it may be a password
+		return nil, "", &InputError{Input: in.Name, Value: redacted, Reason: "it holds an @: a user or password has no place in a host.", Hint: hint}
+	}
+	h := strings.TrimSuffix(strings.ToLower(s), "/")
+	if !host.MatchString(h) {
+		return nil, "", in.isNot(s, "a host", hint)
+	}
+	return h, "", nil
 }
 
 // bareAddress tells whether s is an e-mail address and nothing else, with a dot in

@@ -113,6 +113,10 @@ const (
 	SettleRead Settling = "read"
 	// SettleResend: doing it again gives the same end state.
 	SettleResend Settling = "resend"
+	// SettleResume: it takes long, and a later attempt goes on from its checkpoints.
+	// Before the first is saved nothing has been changed. In a run that may begin
+	// nothing more it counts as failed, code canceled.
+	SettleResume Settling = "resume"
 	// SettlePerson: nothing can tell. The run ends failed, code unsettled.
 	SettlePerson Settling = "person"
 )

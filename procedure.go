@@ -42,8 +42,8 @@ type Procedure struct {
 	Challenge func(v Values, effects []Effect, total int) string
 
 	// Perform makes one effect so. It is called after the effect's intent is
-	// durable, and again, with the last checkpoint, when an attempt that saved one
-	// died. A *Refusal means the target was found in a state that the plan did not
+	// durable, and again, with all checkpoints, when an attempt that saved one died or
+	// handed over. A *Refusal means the target was found in a state that the plan did not
 	// foresee, and nothing was changed. An error of code Unsettled means that the
 	// change may or may not have happened.
 	Perform func(ctx context.Context, s *Step) (Done, error)
@@ -60,6 +60,11 @@ type Procedure struct {
 	// called once per attempt that ends the run and must be safe to repeat.
 	CleanUp func(ctx context.Context, v Values) error
 
+	// Left tells, at any end of a run that began or may have begun its effects, what
+	// somebody must know first about what it leaves behind, such as a service that is
+	// closed; "" for nothing. It only reads, and says so itself when it cannot tell.
+	Left func(ctx context.Context, v Values) string
+
 	// Undo returns the exact command that reverses the effects done, or a sentence
 	// such as "cannot be undone: …".
 	Undo func(v Values, env EnvironmentName, done []Effect) string
@@ -72,10 +77,17 @@ type Step struct {
 	// Checkpoint is the last one saved for this effect, by this attempt or an
 	// earlier one; nil when there is none.
 	Checkpoint json.RawMessage
+	// Checkpoints are all that were saved before this call, oldest first.
+	Checkpoints []json.RawMessage
+	// Ending is closed when this attempt is to end: nothing new should be begun, and
+	// what is in hand has a short grace until ctx ends too.
+	Ending <-chan struct{}
 	// Save records a checkpoint durably. Numbers, IDs and hashes only.
 	Save func(ctx context.Context, checkpoint any) error
 	// Progress tells how far the effect is; total 0 when unknown.
 	Progress func(done, total int64, unit string)
+	// Note is one line on how far the effect is, in place of the one before.
+	Note func(line string)
 	// Log says one line to whoever follows. Never personal data.
 	Log func(format string, args ...any)
 	// Artifact keeps a file of the run under name and returns where it is.

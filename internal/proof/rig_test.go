@@ -268,7 +268,7 @@ func (r *rig) entries(ref ops.RunRef) (all []ops.Entry, docs []int) {
 	s, err := r.store.Status(context.Background(), ref)
 	r.ok(err)
 	chain, doc := ops.NewChain(s.Starts[0].Request), 0
-	for data, err := range r.store.Journal(context.Background(), ref) {
+	for data, err := range r.store.Journal(context.Background(), ref, 0) {
 		r.ok(err)
 		doc++
 		r.ok(chain.Decode(data, func(e ops.Entry) error {

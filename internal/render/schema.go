@@ -87,6 +87,7 @@ var kindPatterns = map[ops.Kind]string{
 	ops.KindOAuthClient: `[1-9][0-9]{0,18}`,
 	ops.KindRealmID:     `[1-9][0-9]{0,18}`,
 	ops.KindEntityID:    `(?:[Ss][Yy][Nn])?[1-9][0-9]{0,17}`,
+	ops.KindHost:        `https?://[A-Za-z0-9.\[\]:-]+/?`,
 	ops.KindEmail:       `[^@\s,]+@[^@\s,]+\.[^@\s,]+`,
 	ops.KindJSON:        `\{[\s\S]*\}`,
 }

@@ -187,14 +187,14 @@ func TestJournalEndsWhereADocumentIsAbsent(t *testing.T) {
 	}
 	wantCode(t, "a document that another wrote", s.AppendJournal(ctx, ref, 2, []byte("two\n")), ops.Conflict)
 	var got []string
-	for doc, err := range s.Journal(ctx, ref) {
+	for doc, err := range s.Journal(ctx, ref, 0) {
 		ok(t, err)
 		got = append(got, string(doc))
 	}
 	same(t, "Journal", got, []string{"one\n", "two\n"})
 
 	c.gets = 0
-	for range s.Journal(ctx, ref) {
+	for range s.Journal(ctx, ref, 0) {
 		break
 	}
 	if c.gets != 1 {

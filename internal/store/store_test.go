@@ -264,7 +264,7 @@ func TestUnreachableIsNeverAbsent(t *testing.T) {
 		"Freeze":  func() error { _, err := s.Freeze(ctx, ops.Freeze{Environment: "dev"}); return err },
 		"Status":  func() error { _, err := s.Status(ctx, ref); return err },
 		"Verify":  func() error { _, err := s.Verify(ctx, ref); return err },
-		"Journal": func() error { return firstError(s.Journal(ctx, ref)) },
+		"Journal": func() error { return firstError(s.Journal(ctx, ref, 0)) },
 		"Index":   func() error { return firstError(s.Index(ctx)) },
 	} {
 		if err := ask(); !errors.Is(err, errDisk) {

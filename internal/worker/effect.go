@@ -16,18 +16,25 @@ type hand struct {
 	a      *attempt
 	effect ops.Effect
 
-	mu         sync.Mutex
-	checkpoint json.RawMessage // the last one saved, by this attempt or an earlier
-	begun      bool            // it saved a checkpoint: something runs
-	unsaved    bool            // the last one could not be written: nothing can go on from it
+	mu          sync.Mutex
+	checkpoints []json.RawMessage // saved by earlier attempts; by this one too where it may perform again
+	saves       int               // by this attempt
+	begun       bool              // it saved a checkpoint: something runs
+	unsaved     bool              // the last one could not be written: nothing can go on from it
 }
 
 // step returns what the procedure may say while it performs the effect.
 func (h *hand) step() *ops.Step {
+	var last json.RawMessage
+	if n := len(h.checkpoints); n > 0 {
+		last = h.checkpoints[n-1]
+	}
 	return &ops.Step{
-		Effect: h.effect, Values: h.a.order.values, Checkpoint: h.checkpoint,
+		Effect: h.effect, Values: h.a.order.values, Checkpoint: last, Checkpoints: h.checkpoints,
+		Ending:   h.a.watch.asked,
 		Save:     h.save,
 		Progress: h.a.watch.progressed,
+		Note:     h.a.watch.note,
 		Log:      h.a.say,
 		Artifact: h.a.keep,
 	}
@@ -41,14 +48,18 @@ func (h *hand) save(ctx context.Context, v any) error {
 	err = h.a.journal.append(context.WithoutCancel(ctx), ops.Entry{Kind: ops.EntryCheckpoint, Effect: h.effect.ID, Data: data})
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.begun, h.checkpoint, h.unsaved = true, data, err != nil
+	h.saves++
+	h.begun, h.unsaved = true, err != nil
+	if h.effect.Settle == ops.SettleResend {
+		h.checkpoints = append(h.checkpoints, data)
+	}
 	return err
 }
 
 // effect performs e, whose intent is durable, verifies it and returns the entry
 // of its outcome. A lost answer is settled here, at once, as the effect says.
-func (a *attempt) effect(ctx context.Context, e ops.Effect, checkpoint json.RawMessage) ops.Entry {
-	h := &hand{a: a, effect: e, checkpoint: checkpoint, begun: checkpoint != nil}
+func (a *attempt) effect(ctx context.Context, e ops.Effect, checkpoints []json.RawMessage) ops.Entry {
+	h := &hand{a: a, effect: e, checkpoints: checkpoints, begun: checkpoints != nil}
 	done, err := a.order.bound.Procedure.Perform(ctx, h.step())
 	if err == nil {
 		return a.verified(ctx, e, done)
@@ -127,7 +138,7 @@ var errGoesOn = &ops.Error{Code: ops.Unsettled, Message: "It goes on from its la
 func (h *hand) saved() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.checkpoint != nil
+	return h.saves+len(h.checkpoints) > 0
 }
 
 // settle learns what became of an effect whose answer is lost.
@@ -137,6 +148,12 @@ func (h *hand) settle(ctx context.Context, cause error) ops.Entry {
 	case told && h.saved() && a.watch.canceled() == nil:
 		// The intent stays open: the next attempt goes on from the checkpoint.
 		return a.failure(e, errGoesOn, ops.EffectUnsettled)
+	case e.Settle == ops.SettleResume && !h.saved():
+		return a.failure(e, fmt.Errorf("it was not begun: %w", cause), ops.EffectNotReached)
+	case e.Settle == ops.SettleResume && a.watch.canceled() != nil:
+		return a.failure(e, stopped(cause), ops.EffectFailed)
+	case e.Settle == ops.SettleResume:
+		return a.failure(e, cause, ops.EffectUnsettled)
 	case told && a.order.task.Class == ops.Reads:
 		return a.failure(e, errCanceled, ops.EffectNotReached)
 	}
@@ -152,6 +169,15 @@ func (h *hand) settle(ctx context.Context, cause error) ops.Entry {
 	}
 	a.person.Store(true)
 	return a.failure(e, cause, ops.EffectUnsettled)
+}
+
+// stopped is the error of an effect that goes on in no later attempt.
+func stopped(cause error) error {
+	why := ""
+	if ops.CodeOf(cause) != ops.Canceled {
+		why = " " + cause.Error()
+	}
+	return &ops.Error{Code: ops.Canceled, Message: "It was stopped before its end; what it had done until then stays." + why}
 }
 
 // read asks live state. What provably did not happen was not reached when the run

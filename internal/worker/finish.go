@@ -32,6 +32,9 @@ func (a *attempt) finish(runErr error) (*ops.Result, error) {
 		return nil, err
 	}
 	r := a.result(runErr, cleanErr, t)
+	if left := a.left(ctx); left != "" {
+		r.Message = left + " " + r.Message
+	}
 	if err := a.journal.append(ctx, ops.Entry{Kind: ops.EntryEnd, Outcome: string(r.Outcome), Code: r.Code, Message: r.Message}); err != nil {
 		return nil, err
 	}
@@ -71,6 +74,15 @@ func (a *attempt) cleanUp(ctx context.Context) error {
 		return nil
 	}
 	return a.order.bound.Procedure.CleanUp(ctx, a.order.values)
+}
+
+// left is what somebody must know first of a run that began its effects, "" for
+// nothing.
+func (a *attempt) left(ctx context.Context) string {
+	if a.w.c.PlanOnly || a.journal.planned == "" || a.order == nil || a.order.bound == nil || a.order.bound.Procedure.Left == nil {
+		return ""
+	}
+	return a.order.bound.Procedure.Left(ctx, a.order.values)
 }
 
 // undoInline is how many targets an undo command lists itself; more go to a file.

@@ -12,10 +12,10 @@ import (
 )
 
 // An intent is an effect that was about to be performed when the journal ends, and
-// the last checkpoint it saved.
+// the checkpoints it saved, oldest first.
 type intent struct {
-	entry      ops.Entry
-	checkpoint json.RawMessage
+	entry       ops.Entry
+	checkpoints []json.RawMessage
 }
 
 // A journal writes the run's record, a document an append. Entries handed to
@@ -89,19 +89,14 @@ func (j *journal) take(ctx context.Context) error {
 }
 
 func (j *journal) replay(ctx context.Context) error {
-	skip := j.doc
-	n := 0
-	for doc, err := range j.docs.Journal(ctx, j.ref) {
+	for doc, err := range j.docs.Journal(ctx, j.ref, j.doc) {
 		if err != nil {
 			return fmt.Errorf("reading the journal: %w", err)
-		}
-		if n++; n <= skip {
-			continue
 		}
 		if err := j.chain.Decode(doc, j.note); err != nil {
 			return err
 		}
-		j.doc = n
+		j.doc++
 	}
 	return nil
 }
@@ -120,7 +115,7 @@ func (j *journal) note(e ops.Entry) error {
 		j.open[e.Effect] = intent{entry: e}
 	case ops.EntryCheckpoint:
 		if in, ok := j.open[e.Effect]; ok {
-			in.checkpoint = e.Data
+			in.checkpoints = append(in.checkpoints, e.Data)
 			j.open[e.Effect] = in
 		}
 	case ops.EntryOutcome:
@@ -242,19 +237,15 @@ func (j *journal) settleDoubt(ctx context.Context) error {
 	if j.doubt == nil {
 		return nil
 	}
-	n := 0
-	for doc, err := range j.docs.Journal(ctx, j.ref) {
+	for doc, err := range j.docs.Journal(ctx, j.ref, j.doc) {
 		if err != nil {
 			return fmt.Errorf("reading the journal: %w", err)
-		}
-		if n++; n <= j.doc {
-			continue
 		}
 		if !bytes.Equal(doc, j.doubt.data) {
 			j.fence()
 			return ErrFenced
 		}
-		j.chain, j.doc, j.doubt = j.doubt.chain, n, nil
+		j.chain, j.doc, j.doubt = j.doubt.chain, j.doc+1, nil
 		return nil
 	}
 	return j.write(ctx, *j.doubt)

@@ -67,7 +67,7 @@ func TestIntentsComeFirst(t *testing.T) {
 // batches lists how many intents each journal document opens.
 func (r *rig) batches() []int {
 	var out []int
-	for doc, err := range r.store.Journal(context.Background(), r.ref) {
+	for doc, err := range r.store.Journal(context.Background(), r.ref, 0) {
 		if err != nil {
 			r.Fatal(err)
 		}

@@ -99,6 +99,12 @@ func (o *order) host() error {
 		return ops.Refuse("environment-host", fmt.Sprintf("The hosts of %s are %v.", env.Name, env.Hosts),
 			"%s is not a host of %s.", ops.Quote(o.req.Host), env.Name)
 	}
+	for _, in := range o.task.Inputs {
+		if h := o.values.Text(in.Name); in.Kind == ops.KindHost && h != "" && !env.Allows(h) {
+			return ops.Refuse("environment-host", fmt.Sprintf("The hosts of %s are %v.", env.Name, env.Hosts),
+				"%s is %s, which is not a host of %s.", in.Name, ops.Quote(h), env.Name)
+		}
+	}
 	if o.w.c.Host != "" && o.w.c.Host != o.req.Host {
 		return ops.Refuse("environment-host", "Start it from the environment it is meant for.",
 			"the request is for %s and this worker serves %s.", o.req.Host, ops.Quote(o.w.c.Host))

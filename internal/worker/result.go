@@ -46,10 +46,14 @@ func (a *attempt) result(runErr, cleanErr error, t *tally) *ops.Result {
 func (a *attempt) verdict(runErr, cleanErr error, t *tally) (ops.Outcome, ops.Code, string) {
 	marker, all := a.watch.canceled(), a.order != nil && t.counts[ops.EffectNotReached] == 0
 	switch {
+	case t.begun > 0 && t.begun == t.counts[ops.EffectUnsettled]:
+		return ops.RunFailed, t.why, a.count(t.begun) + " begun and not finished." + because(runErr)
 	case t.counts[ops.EffectUnsettled] > 0:
 		return ops.RunFailed, ops.Unsettled, a.count(t.counts[ops.EffectUnsettled]) + " may or may not be done." + because(runErr)
 	case cleanErr != nil:
 		return ops.RunFailed, ops.CodeOf(cleanErr), "The clean-up did not finish." + because(runErr)
+	case marker != nil && t.stopped > 0 && t.stopped == t.counts[ops.EffectFailed]:
+		return ops.RunCanceled, ops.Canceled, canceledMessage(marker)
 	case runErr == nil, all && ops.CodeOf(runErr) == ops.Canceled && a.ending():
 		return a.bulkVerdict(t) // also when the cancel came after all was done
 	case marker != nil:
@@ -124,13 +128,15 @@ func (a *attempt) changed(t *tally) string {
 		s = a.count(done) + " read; nothing was changed."
 	case done > 0:
 		s = a.count(done) + " changed."
+	case t.begun+t.partly > 0:
+		s = "A part was changed."
 	case t.counts[ops.EffectUnsettled]+t.otherwise > 0:
 		s = "Nothing was changed for certain."
 	}
 	if n := t.otherwise; n > 0 {
 		s += fmt.Sprintf(" %s done, but otherwise when read back.", a.count(n))
 	}
-	if n := t.counts[ops.EffectUnsettled]; n > 0 {
+	if n := t.counts[ops.EffectUnsettled] - t.begun; n > 0 {
 		s += fmt.Sprintf(" %s may have been.", a.count(n))
 	}
 	return s

@@ -200,7 +200,7 @@ func (r *rig) entries() []ops.Entry {
 func (r *rig) entriesOf(ctx context.Context) []ops.Entry {
 	var all []ops.Entry
 	chain := ops.NewChain(r.req.Digest())
-	for doc, err := range r.store.Journal(ctx, r.ref) {
+	for doc, err := range r.store.Journal(ctx, r.ref, 0) {
 		if err != nil {
 			r.Errorf("reading the journal: %v", err)
 			return all

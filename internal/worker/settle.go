@@ -79,11 +79,15 @@ func (a *attempt) settleOne(ctx context.Context, t ops.Target, in intent) (entry
 	case answered:
 		a.say("settled   %s  not done, as %s says", t.Label, ops.Clip(a.start.By))
 		return neverBegun(t.ID), true, nil
-	case in.checkpoint != nil && !a.ending():
+	case in.checkpoints != nil && !a.ending():
 		if _, err := a.watch.alive(); err != nil {
 			return entry, false, err
 		}
-		return a.effect(ctx, e, in.checkpoint), true, nil
+		return a.effect(ctx, e, in.checkpoints), true, nil
+	case e.Settle == ops.SettleResume && in.checkpoints == nil:
+		return neverBegun(t.ID), true, nil
+	case e.Settle == ops.SettleResume:
+		return a.failure(e, stopped(errCanceled), ops.EffectFailed), true, nil
 	case e.Settle == ops.SettleRead && a.order.bound.Procedure.Settle != nil:
 		return a.settleByRead(ctx, e), true, nil
 	case e.Settle == ops.SettleResend && a.order.task.Class == ops.Reads:
@@ -95,8 +99,8 @@ func (a *attempt) settleOne(ctx context.Context, t ops.Target, in intent) (entry
 	}
 	a.person.Store(true)
 	cause := error(errLost)
-	if in.checkpoint != nil {
-		cause = ops.Errorf(ops.Unsettled, "it was in hand when the run was told to end; its last checkpoint was %s", in.checkpoint)
+	if n := len(in.checkpoints); n > 0 {
+		cause = ops.Errorf(ops.Unsettled, "it was in hand when the run was told to end; its last checkpoint was %s", in.checkpoints[n-1])
 	}
 	return a.failure(e, cause, ops.EffectUnsettled), true, nil
 }

@@ -15,6 +15,7 @@ type fate struct {
 	outcome uint8 // see outcomeCode; an intent without outcome is unsettled
 	person  bool  // only a person can settle it
 	saved   bool  // it saved a checkpoint, so a resume goes on with it
+	resumes bool  // that is how it is settled
 }
 
 // A tally is what the journal says of every effect, over all attempts. The result
@@ -29,6 +30,10 @@ type tally struct {
 	done      []ops.Effect       // for undo; at most undoInline+1
 	first     ops.Code           // of the first failure
 	otherwise int                // failed effects that were done but read back otherwise
+	begun     int                // unsettled effects that a resume goes on with
+	why       ops.Code           // of the last of them
+	stopped   int                // failed ones that were told to end
+	partly    int                // failed ones that had saved a checkpoint to go on from
 	person    string             // an effect only a person can settle
 }
 
@@ -85,7 +90,7 @@ func (t *tally) note(e ops.Entry, unknown bool) {
 	switch e.Kind {
 	case ops.EntryIntent:
 		f.seq, f.outcome = e.Seq, outcomeCode(ops.EffectUnsettled)
-		f.person, f.saved = e.Settle == ops.SettlePerson, false
+		f.person, f.resumes, f.saved = e.Settle == ops.SettlePerson, e.Settle == ops.SettleResume, false
 	case ops.EntryCheckpoint:
 		f.saved = true
 	case ops.EntryOutcome:
@@ -112,9 +117,19 @@ func (t *tally) add(r ops.EffectResult) {
 		if r.After != nil {
 			t.otherwise++
 		}
+		if r.Code == ops.Canceled {
+			t.stopped++
+		}
+		if f := t.fates[i]; f.resumes && f.saved {
+			t.partly++
+		}
 	case ops.EffectUnsettled:
 		if t.fates[i].person && !t.fates[i].saved {
 			t.person = r.ID
+		}
+		if t.fates[i].resumes {
+			t.begun++
+			t.why = r.Code
 		}
 	}
 	if len(t.bad) < ops.MostEffects {
@@ -125,7 +140,7 @@ func (t *tally) add(r ops.EffectResult) {
 // entries calls fn for each entry of the journal, one document in memory at a time.
 func (a *attempt) entries(ctx context.Context, fn func(ops.Entry) error) error {
 	chain := ops.NewChain(a.start.Request)
-	for doc, err := range a.w.c.Documents.Journal(ctx, a.ref) {
+	for doc, err := range a.w.c.Documents.Journal(ctx, a.ref, 0) {
 		if err != nil {
 			return fmt.Errorf("reading the journal back: %w", err)
 		}

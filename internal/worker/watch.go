@@ -186,6 +186,13 @@ func (wt *watch) progressed(done, total int64, unit string) {
 	wt.progress.Done, wt.progress.Total, wt.progress.Unit = done, total, unit
 }
 
+// note says how far the effect in hand is.
+func (wt *watch) note(line string) {
+	wt.mu.Lock()
+	defer wt.mu.Unlock()
+	wt.progress.Note = line
+}
+
 func (wt *watch) count(done, failed, total int, unit string) {
 	wt.mu.Lock()
 	defer wt.mu.Unlock()

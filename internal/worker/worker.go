@@ -26,7 +26,7 @@ type Documents interface {
 	CreateAttempt(ctx context.Context, ref ops.RunRef, a ops.Attempt) error
 	Attempts(ctx context.Context, ref ops.RunRef) ([]ops.Attempt, error)
 	AppendJournal(ctx context.Context, ref ops.RunRef, doc int, data []byte) error
-	Journal(ctx context.Context, ref ops.RunRef) iter.Seq2[[]byte, error]
+	Journal(ctx context.Context, ref ops.RunRef, after int) iter.Seq2[[]byte, error]
 	PutHeartbeat(ctx context.Context, ref ops.RunRef, hb ops.Heartbeat) error
 	CreatePlan(ctx context.Context, ref ops.RunRef, p *ops.Plan) error
 	Plan(ctx context.Context, ref ops.RunRef) (*ops.Plan, error)
