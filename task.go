@@ -65,8 +65,9 @@ type Task struct {
 	// Stages are the runs of other tasks, in order, that carry this one out; nil for
 	// a task that a worker carries out.
 	Stages []Stage `json:"stages,omitempty"`
-	// NoService: the task asks nothing of the Synapse service. No token is read, and
-	// no guard asks the service.
+	// NoService: the task asks nothing of the environment's Synapse host that needs the
+	// administrator's token. It is not read, and no guard common to all tasks asks the
+	// service.
 	NoService bool `json:"no_service,omitempty"`
 	// Schedule is when the task may start by itself; nil: never.
 	Schedule *Schedule `json:"schedule,omitempty"`

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
-	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store"
@@ -108,7 +107,7 @@ func (j *job) mayPerform(ctx context.Context, f ops.Form, asked *asking) error {
 	if f.Mode != ops.ModePerform {
 		return nil
 	}
-	var clients []*adminapi.Client
+	var clients []apiClient
 	return j.worker(asked.choice, nil, &clients).Check(ctx, asked.request)
 }
 

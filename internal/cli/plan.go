@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
-	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store"
 )
@@ -31,7 +30,7 @@ func (a *app) askPlan(ctx context.Context, key string, asked *asking, bound ops.
 	req := *asked.request
 	req.Lane = ops.LanePlan
 	a.planOnly = true // of the courtesy check: what is asked for is a plan
-	var clients []*adminapi.Client
+	var clients []apiClient
 	err := a.worker(asked.choice, nil, &clients).Check(ctx, &req)
 	a.planOnly = false
 	if err != nil {

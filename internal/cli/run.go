@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
-	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/worker"
@@ -60,7 +59,7 @@ func (a *app) plan(ctx context.Context, asked *asking) error {
 	if a.plansThere(asked.choice.Environment) {
 		return a.planThere(ctx, asked)
 	}
-	var clients []*adminapi.Client
+	var clients []apiClient
 	defer closeAll(&clients)
 	bar := newProgress(a, ops.RunRef{})
 	a.read = bar.reading(asked.task.Plural)
@@ -87,7 +86,7 @@ func unsaid(notes, said []string) []string {
 	return slices.DeleteFunc(slices.Clone(notes), func(n string) bool { return slices.Contains(said, n) })
 }
 
-func closeAll(clients *[]*adminapi.Client) {
+func closeAll(clients *[]apiClient) {
 	for _, c := range *clients {
 		c.Close()
 	}
@@ -229,7 +228,7 @@ func (a *app) run(ctx context.Context, asked *asking, answers launcher.Answers, 
 	if _, err := a.engineOf(asked.choice.Environment); err != nil {
 		return err
 	}
-	var clients []*adminapi.Client
+	var clients []apiClient
 	if err := a.worker(asked.choice, nil, &clients).Check(ctx, asked.request); err != nil {
 		return err
 	}

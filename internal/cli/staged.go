@@ -10,7 +10,6 @@ import (
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
-	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/environments"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
@@ -366,7 +365,7 @@ var noPlan = ops.DigestOf([]byte("no plan"))
 // and nothing is begun whatever the plan says.
 func (s *staged) plan(ctx context.Context, v *launcher.StageView, asked *asking) (*ops.Plan, error) {
 	if !s.a.plansThere(s.choice.Environment) {
-		var clients []*adminapi.Client
+		var clients []apiClient
 		defer closeAll(&clients)
 		plan, err := s.a.worker(s.choice, nil, &clients).Plan(ctx, asked.request)
 		if err != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
-	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/worker"
 )
 
@@ -49,7 +48,7 @@ func (a *app) work(ctx context.Context, run string) error {
 	if err != nil {
 		return err
 	}
-	var clients []*adminapi.Client
+	var clients []apiClient
 	defer closeAll(&clients)
 	r, err := a.worker(choice, st, &clients).Work(ctx, ref)
 	switch {

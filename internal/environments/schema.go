@@ -18,6 +18,7 @@ const mostTargets = 100_000
 // keys are the keys of an environment's entry.
 var keys = []string{
 	"repository", "synapse_hosts", "account", "region", "stack", "secret", "token_source",
+	"migration_source", "migration_destination",
 	"instances", "vpc", "lanes", "max_targets", "require_reason", "releases", "schedules", "constants",
 }
 
@@ -170,7 +171,11 @@ func (e *entry) value(kv pair) {
 	case "secret":
 		e.env.Secret = e.match(kv.value, kv.key, secretRule)
 	case "token_source":
-		e.env.TokenSource = e.tokenSource(kv.value)
+		e.env.TokenSource = e.tokenSource(kv.value, kv.key)
+	case "migration_source":
+		e.env.MigrationSource = e.stored(kv.value, kv.key)
+	case "migration_destination":
+		e.env.MigrationDestination = e.stored(kv.value, kv.key)
 	case "instances":
 		e.readInstances(kv.value)
 	case "vpc":
@@ -277,8 +282,8 @@ func (e *entry) readSchedules(n ast.Node) {
 }
 
 // tokenSource checks only the form; reading it is not this package's business.
-func (e *entry) tokenSource(n ast.Node) string {
-	s := e.text(n, "token_source")
+func (e *entry) tokenSource(n ast.Node, key string) string {
+	s := e.text(n, key)
 	if s == "" {
 		return ""
 	}
@@ -286,11 +291,22 @@ func (e *entry) tokenSource(n ast.Node) string {
 	rule, known := tokenRules[scheme]
 	if !known {
 		// Not quoted: a token pasted here by mistake would be.
-		e.wrong(n, "token_source names no known source. It is env:NAME, file:PATH or awssecretsmanager:NAME.")
+		e.wrong(n, "%s names no known source. It is env:NAME, file:PATH or awssecretsmanager:NAME.", key)
 		return ""
 	}
 	if !rule.pattern.MatchString(name) {
-		e.wrong(n, "token_source %s is not %s.", ops.Quote(s), rule.words)
+		e.wrong(n, "%s %s is not %s.", key, ops.Quote(s), rule.words)
+		return ""
+	}
+	return s
+}
+
+// stored is a source that a worker process reads by itself: no variable is handed on
+// to it.
+func (e *entry) stored(n ast.Node, key string) string {
+	s := e.tokenSource(n, key)
+	if strings.HasPrefix(s, "env:") {
+		e.wrong(n, "%s is %s. It is file:PATH or awssecretsmanager:NAME: a worker is a process of its own and is given no secret in its environment.", key, ops.Quote(s))
 		return ""
 	}
 	return s

@@ -6,7 +6,11 @@
 // worker does those once for every task.
 package tasks
 
-import ops "github.com/Sage-Bionetworks/synapse-ops-core"
+import (
+	"slices"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+)
 
 // entry joins a task's data with the code behind it.
 type entry struct {
@@ -53,6 +57,9 @@ func Catalog() ops.Catalog {
 	for _, e := range accountEntries() {
 		c = append(c, *e.task)
 	}
+	for _, e := range migrationEntries() {
+		c = append(c, *e.task)
+	}
 	return c
 }
 
@@ -64,6 +71,9 @@ func Bind(name ops.TaskName, s Service) (ops.Procedure, error) {
 		if e.task.Name == name {
 			return e.bind(s), nil
 		}
+	}
+	if OfMigration(name) {
+		return BindMigration(name, nil)
 	}
 	return BindTools(name, nil)
 }
@@ -85,6 +95,32 @@ func accountEntries() []accountEntry {
 // BindTools is Bind for a task that asks the account and not the service.
 func BindTools(name ops.TaskName, x Tools) (ops.Procedure, error) {
 	for _, e := range accountEntries() {
+		if e.task.Name == name {
+			return e.bind(x, wait), nil
+		}
+	}
+	_, err := Catalog().Task(name)
+	return ops.Procedure{}, err
+}
+
+// A migrationEntry is entry for a task that asks two stacks.
+type migrationEntry struct {
+	task *ops.Task
+	bind func(x Migration, p pause) ops.Procedure
+}
+
+func migrationEntries() []migrationEntry {
+	return []migrationEntry{{&migrateStatusTask, migrateStatus}}
+}
+
+// OfMigration tells whether a task asks two stacks, with their own credentials.
+func OfMigration(name ops.TaskName) bool {
+	return slices.ContainsFunc(migrationEntries(), func(e migrationEntry) bool { return e.task.Name == name })
+}
+
+// BindMigration is Bind for a task that asks two stacks.
+func BindMigration(name ops.TaskName, x Migration) (ops.Procedure, error) {
+	for _, e := range migrationEntries() {
 		if e.task.Name == name {
 			return e.bind(x, wait), nil
 		}

@@ -1,0 +1,132 @@
+package cli_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	sim "github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
+)
+
+// A stackPair is two simulated stacks over HTTP, users on the source, and synops run
+// in an environment that lists both.
+type stackPair struct {
+	*rig
+	stacks *sim.Stacks
+	pair   *sim.Pair
+	hosts  [2]string
+}
+
+// newStackPair serves a pair in which time passes speed times as fast.
+func newStackPair(t *testing.T, c sim.Config, speed float64) *stackPair {
+	t.Helper()
+	p, err := sim.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &stackPair{rig: &rig{t: t, dir: t.TempDir()}, pair: p, stacks: sim.NewStacks(p, time.Now, speed)}
+	for side := range m.hosts {
+		m.hosts[side] = m.serve(m.stacks.Handler(sim.Side(side)))
+	}
+	m.vars = map[string]string{
+		"GORACE": os.Getenv("GORACE"), "CONTEXT": "dev", "SYNAPSE_HOST": m.hosts[0], "HOME": m.dir, "PATH": os.Getenv("PATH"), "TZ": "UTC",
+		"XDG_STATE_HOME": filepath.Join(m.dir, "state"), "XDG_CACHE_HOME": filepath.Join(m.dir, "cache"),
+		"SYNOPS_CONFIG": m.config(m.hosts[:]...),
+	}
+	return m
+}
+
+// serve serves a stack until the test ends.
+func (m *stackPair) serve(h http.Handler) string {
+	m.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	m.t.Cleanup(func() { _ = server.Close() })
+	go func() { _ = server.Serve(l) }()
+	return "http://" + l.Addr().String()
+}
+
+// config writes an environments file with these hosts.
+func (m *stackPair) config(hosts ...string) string {
+	m.t.Helper()
+	m.file("source", sim.Key+":"+sim.SourceSecret)
+	m.file("destination", sim.Key+":"+sim.DestinationSecret)
+	return m.file("environments.yaml", fmt.Sprintf(`environments:
+  dev:
+    repository: Sage-Bionetworks/synapse-ops-dev
+    synapse_hosts: [%s]
+    instances: ["54*"]
+    migration_source: file:%s/source
+    migration_destination: file:%s/destination
+`, strings.Join(hosts, ", "), m.dir, m.dir))
+}
+
+// named are the two inputs that every task of lane migrate has.
+func (m *stackPair) named(task string, more ...string) []string {
+	return append([]string{task, "source-host=" + m.hosts[0], "destination-host=" + m.hosts[1]}, more...)
+}
+
+func TestMigrateStatus(t *testing.T) {
+	t.Parallel()
+	m := newStackPair(t, sim.Config{Seed: 1, Profile: "R", Situation: "nightly", Scale: 1000, Types: []string{"TEAM", "CHANGE"}}, 50)
+	told := m.synops(nil, append([]string{"run"}, m.named("migrate-status")...)...)
+	wantAnswer(t, told, 0, "SUCCEEDED", "is instance 543, version 543.0, READ_WRITE", "destination: ", "is instance 544", "nothing was changed", "types reach differently far", "migrate-status.md")
+	if all := told.stdout + told.stderr; strings.Contains(all, sim.SourceSecret) || strings.Contains(all, sim.DestinationSecret) {
+		t.Errorf("a secret was printed:\n%s", all)
+	}
+	table, err := filepath.Glob(filepath.Join(m.dir, "state", "synops", "migrate", "runs", "*", "artifacts", "migrate-status.md"))
+	if err != nil || len(table) != 1 {
+		t.Fatalf("the tables kept are %v (%v)", table, err)
+	}
+	text, err := os.ReadFile(table[0])
+	if err != nil || !strings.Contains(string(text), "| CHANGE |") || !strings.Contains(string(text), "differs") {
+		t.Errorf("the table is (%v)\n%s", err, text)
+	}
+	m.stacks.Look(func(p *sim.Pair) {
+		if v := p.Violations(); len(v) > 0 || p.StackStatus(sim.Destination) != "READ_WRITE" {
+			t.Errorf("the destination is %s; broken: %v", p.StackStatus(sim.Destination), v)
+		}
+	})
+}
+
+// TestMigrationGuards: what would migrate the wrong stacks, or with the wrong
+// credential, is refused before a job is started.
+func TestMigrationGuards(t *testing.T) {
+	t.Parallel()
+	m := newStackPair(t, sim.Config{Seed: 1, Profile: "R", Situation: "nightly", Scale: 1000, Types: []string{"TEAM"}}, 50)
+	twin := m.serve(m.stacks.Handler(sim.Source)) // the same instance under another name
+	silent := m.serve(http.NotFoundHandler())
+	listed := m.config(append(m.hosts[:], twin, silent)...)
+	refused := func(name, config, source, destination string, words ...string) {
+		t.Helper()
+		got := m.synops(map[string]string{"SYNOPS_CONFIG": config}, "run", "migrate-status", "source-host="+source, "destination-host="+destination)
+		if got.code == 0 {
+			t.Errorf("%s: it ran", name)
+		}
+		for _, w := range words {
+			if !strings.Contains(got.stdout+got.stderr, w) {
+				t.Errorf("%s: the answer lacks %q:\n%s%s", name, w, got.stdout, got.stderr)
+			}
+		}
+	}
+	refused("a host of no environment", listed, m.hosts[0], "https://repo-prod.prod.sagebase.org", "environment-host", "which is not a host of dev")
+	refused("the same host twice", listed, m.hosts[0], m.hosts[0], "migration-pair", "the same stack")
+	refused("the same instance twice", listed, m.hosts[0], twin, "migration-pair", "the same stack")
+	refused("a host that is no stack", listed, m.hosts[0], silent, "asking guard migration-pair", "which instance answers at "+silent)
+	refused("credentials exchanged", listed, m.hosts[1], m.hosts[0], "migration-credential", "401")
+	m.file("destination", sim.Key+sim.DestinationSecret)
+	refused("a credential that is none", listed, m.hosts[0], m.hosts[1], "migration-credential", "colon between them")
+	m.stacks.Look(func(p *sim.Pair) {
+		if n := len(p.Ran()); n > 0 {
+			t.Errorf("%d jobs were started", n)
+		}
+	})
+}
