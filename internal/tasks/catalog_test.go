@@ -49,6 +49,7 @@ func TestCatalogNamesAndInputs(t *testing.T) {
 		"deploy-dashboard changes: instance (text), repo-beanstalk-number (text), workers-beanstalk-number (text), portal-beanstalk-number (text), source-ref (text) optional",
 		"delete-stack destroys: stacks (list of text)",
 		"release destroys: instance (text), repo-and-workers-version (text), repo-beanstalk-version (integer) = 0, portal-version (text), portal-beanstalk-version (integer) = 0, vpc-subnet-color (choice), staging-after (text) = none, old-stacks (text)",
+		"migrate-status reads: source-host (host), destination-host (host)",
 	}
 	var got []string
 	for _, task := range tasks.Catalog() {
@@ -91,7 +92,10 @@ func TestCatalogIsComplete(t *testing.T) {
 			}
 			equal(t, "version", task.Version, 1)
 			lane := ops.LaneAdmin
-			if task.NoService {
+			switch {
+			case tasks.OfMigration(task.Name):
+				lane = ops.LaneMigrate
+			case task.NoService:
 				lane = ops.LaneDeploy
 			}
 			equal(t, "lane", task.Lane, lane)
