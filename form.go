@@ -132,7 +132,7 @@ func (t *Task) ReadForm(text string) (Form, error) {
 
 // listed tells whether a form shows the input as a list to choose from.
 func (in *Input) listed() bool {
-	return !in.List && (in.Kind == KindChoice || in.Kind == KindBoolean)
+	return !in.List && (in.Kind == KindChoice || in.Kind == KindBoolean || in.Kind == KindHost)
 }
 
 // fieldsOf reads a flat JSON object; blank strings and nulls are left out. Arrays and

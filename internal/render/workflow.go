@@ -104,7 +104,7 @@ func (s *Source) taskForm(env *ops.Environment, t *ops.Task) *workflow {
 	w.With, w.Secrets = append(w.With, [2]string{"task", string(t.Name)}), []secret{{webhook, webhook}}
 	fields, more := t.FormInputs()
 	for i := range fields {
-		w.Fields = append(w.Fields, inputField(&fields[i]))
+		w.Fields = append(w.Fields, inputField(&fields[i], env))
 	}
 	if len(more) > 0 {
 		w.Fields = append(w.Fields, moreField(more))
@@ -152,8 +152,8 @@ func (s *Source) calling(env *ops.Environment, name string) *workflow {
 	}
 }
 
-// inputField is a task's input as a form shows it.
-func inputField(in *ops.Input) field {
+// inputField is a task's input as an environment's form shows it: of hosts, its own.
+func inputField(in *ops.Input, env *ops.Environment) field {
 	f := field{Name: in.Name, Description: describe(in), Type: "string", Required: !in.Optional && in.Default == ""}
 	if in.Default != "" {
 		f.Default = quoted(in.Default)
@@ -162,6 +162,8 @@ func inputField(in *ops.Input) field {
 	case in.List:
 	case in.Kind == ops.KindChoice:
 		f.Type, f.Options = "choice", in.Choices
+	case in.Kind == ops.KindHost:
+		f.Type, f.Options = "choice", slices.Clone(env.Hosts)
 	case in.Kind == ops.KindBoolean && in.Default != "":
 		f.Type, f.Default = "boolean", in.Default
 	case in.Kind == ops.KindBoolean:
@@ -192,7 +194,7 @@ func describe(in *ops.Input) string {
 	if in.Rule != "" {
 		parts = append(parts, in.Rule)
 	}
-	if in.Example != "" && in.Kind != ops.KindChoice && in.Kind != ops.KindBoolean && in.Example != in.Default {
+	if in.Example != "" && in.Kind != ops.KindChoice && in.Kind != ops.KindBoolean && in.Kind != ops.KindHost && in.Example != in.Default {
 		parts = append(parts, "For example "+in.Example)
 	}
 	if in.Personal {
