@@ -88,7 +88,7 @@ var onlyTests = map[string][]string{
 	"internal/sandbox":               {"internal/cli", "internal/rehearsal", "cmd/cloudsim"}, // "synops sandbox" and "demo"
 	"internal/emulator":              {"cmd/cloudsim", "internal/rehearsal"},
 	"internal/rehearsal":             {"cmd/cloudsim"},
-	"internal/sandbox/migration":     {"cmd/migsim", "internal/migrate/trial"},
+	"internal/sandbox/migration":     {"cmd/migsim", "internal/migrate/trial", "internal/cli"}, // "synops sandbox --migration"
 	"internal/migrate/trial":         {"cmd/migsim"},
 	"internal/emulator/emulatortest": nil,
 	"internal/adminapi/adminapitest": nil,

@@ -17,6 +17,9 @@ type sandboxFlags struct {
 	address string
 	second  string
 	config  sandbox.Config
+
+	migration bool
+	pair      pairFlags
 }
 
 func (a *app) sandboxCommand() *cobra.Command {
@@ -24,17 +27,29 @@ func (a *app) sandboxCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sandbox", Short: "Serve an in-memory Synapse on this machine, to try and rehearse",
 		Long: "sandbox serves a Synapse that lives in memory until Ctrl-C: users, OAuth clients, entities, realms,\n" +
-			"features and the service's oddities. A second stack (--second) shows what a wrong environment does.\nFaults are set over HTTP: PUT /sandbox/faults.",
-		Example: "  synops sandbox &\n  export SYNAPSE_ADMIN_PAT=" + sandbox.AdminToken + "\n  synops plan remove-user users=3350396 -e sandbox",
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.sandbox(cmd.Context(), &f) },
+			"features and the service's oddities. A second stack (--second) shows what a wrong environment does.\nFaults are set over HTTP: PUT /sandbox/faults.\n\n" +
+			"With --migration it serves two stacks as a migration sees them instead: tables of all types, jobs and\ntheir workers, and time that passes faster than ours (--speed). It watches whoever migrates:\nGET /sandbox/report, and the end of the command, name broken rules and wrong rows.",
+		Example: "  synops sandbox &\n  export SYNAPSE_ADMIN_PAT=" + sandbox.AdminToken + "\n  synops plan remove-user users=3350396 -e sandbox\n" +
+			"  synops sandbox --migration --situation final --speed 60 --write pair",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.migration {
+				return a.sandboxPair(cmd, &f)
+			}
+			if err := f.pair.none(cmd); err != nil {
+				return err
+			}
+			return a.sandbox(cmd.Context(), &f)
+		},
 	}
 	cmd.Flags().StringVar(&f.address, "listen", "127.0.0.1:8544", "loopback `ADDRESS` to listen on")
-	cmd.Flags().StringVar(&f.second, "second", "", "loopback `ADDRESS` of a second stack")
+	cmd.Flags().StringVar(&f.second, "second", "", "loopback `ADDRESS` of a second stack (with --migration: of the destination; default 127.0.0.1:8545)")
 	cmd.Flags().IntVar(&f.config.Users, "users", 0, "`N` users beyond the seed (default 1000)")
 	cmd.Flags().IntVar(&f.config.Clients, "clients", 0, "`N` OAuth clients beyond the seed (default 100)")
 	cmd.Flags().IntVar(&f.config.Entities, "entities", 0, "`N` entities beyond the seed (default 1000)")
 	cmd.Flags().BoolVar(&f.config.NoThrottle, "no-throttle", false, "leave out the limits of 3 at once and 600 a minute")
+	cmd.Flags().BoolVar(&f.migration, "migration", false, "serve the source and the destination of a migration instead")
+	f.pair.add(cmd)
 	return cmd
 }
 

@@ -28,6 +28,8 @@ type stack struct {
 	begun    int // jobs picked up so far
 	loses    int // the worker that picks up this one is lost
 	status   string
+	message  string  // that it gives with its status
+	pending  string  // of maintenance to come
 	down     float64 // answers nothing before
 	requests int64
 	busy     float64 // slot seconds

@@ -1,9 +1,11 @@
 package migration
 
 import (
+	"context"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -30,7 +32,8 @@ type Stacks struct {
 }
 
 // NewStacks serves p, whose time passes speed times as fast as now does, from now
-// on. Nobody else may use p meanwhile but through Look.
+// on; what jobs took is told in now's time. Nobody else may use p meanwhile but
+// through Look.
 func NewStacks(p *Pair, now func() time.Time, speed float64) *Stacks {
 	return &Stacks{now: now, began: now(), speed: speed, pair: p}
 }
@@ -69,21 +72,21 @@ func (s *Stacks) Handler(side Side) http.Handler {
 		})
 	}
 	state := func(p *Pair, _ *http.Request) (int, any) {
-		return 200, map[string]string{"status": p.StackStatus(side)}
+		return 200, p.stacks[side].state()
 	}
 	open("GET /repo/v1/status", state)
 	closed("GET /repo/v1/admin/synapse/status", state)
 	closed("PUT /repo/v1/admin/synapse/status", func(p *Pair, r *http.Request) (int, any) {
-		var b struct{ Status string }
+		var b stackState
 		if err := read(r, &b); err != nil || !slices.Contains([]string{"READ_WRITE", "READ_ONLY", "DOWN"}, b.Status) {
 			return 400, reason("status must be READ_WRITE, READ_ONLY or DOWN")
 		}
 		p.SetStackStatus(side, b.Status)
+		p.stacks[side].message, p.stacks[side].pending = b.Current, b.Pending
 		return state(p, r)
 	})
 	open("GET /repo/v1/version", func(*Pair, *http.Request) (int, any) {
-		instance := [...]string{"543", "544"}[side]
-		return 200, map[string]string{"version": instance + ".0", "stackInstance": instance}
+		return 200, map[string]string{"version": Instances[side] + ".0", "stackInstance": Instances[side]}
 	})
 	closed("GET /repo/v1/migration/types/names", func(p *Pair, _ *http.Request) (int, any) {
 		_, all := p.Types()
@@ -130,13 +133,45 @@ func (s *Stacks) Handler(side Side) http.Handler {
 		if err != nil {
 			return failure(err)
 		}
+		st.Took /= s.speed
 		return 200, told(id, p.stacks[side].jobs[id].req.Kind, st)
+	})
+	m.HandleFunc("GET /sandbox/report", func(w http.ResponseWriter, _ *http.Request) {
+		var sum Summary
+		s.Look(func(p *Pair) { sum = p.Summary() })
+		reply(w, 200, sum)
 	})
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, 404, reason(r.Method+" "+r.URL.Path+" is not served here"))
 	})
 	return m
 }
+
+// Serve answers on l as one of the stacks until ctx ends.
+func (s *Stacks) Serve(ctx context.Context, side Side, l net.Listener) error {
+	srv := &http.Server{
+		Handler:           s.Handler(side),
+		ReadHeaderTimeout: 10 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	defer context.AfterFunc(ctx, func() { srv.Close() })()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Instances are the names by which the stacks answer.
+var Instances = [...]string{"543", "544"}
+
+// A stackState is a stack's status on the wire.
+type stackState struct {
+	Status  string `json:"status"`
+	Current string `json:"currentMessage,omitempty"`
+	Pending string `json:"pendingMaintenanceMessage,omitempty"`
+}
+
+func (st *stack) state() stackState { return stackState{st.status, st.message, st.pending} }
 
 // admitted is 0, or the status and the reason of turning the caller away.
 func admitted(side Side, r *http.Request) (int, string) {

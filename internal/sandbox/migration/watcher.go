@@ -2,6 +2,8 @@ package migration
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // A watcher sees every request and every job's end: it names broken rules, and
@@ -194,18 +196,16 @@ type Summary struct {
 	SlotUse    [2]float64                `json:"slot_use"`
 }
 
-// Summary compares both stacks, row by row.
+// Summary compares both stacks, row by row. While a migration runs it tells what is
+// wrong so far.
 func (p *Pair) Summary() Summary {
-	for key, n := range p.pairs {
-		if n[Source] == 0 || n[Destination] == 0 {
-			p.violate(p.now, "checksum of one side only: %s", key)
+	s := Summary{Jobs: map[string]map[string]int{}, Copied: p.copied, Repeated: p.repeated, Violations: append([]string{}, p.violations...), Outage: p.outage}
+	for _, key := range slices.Sorted(maps.Keys(p.pairs)) {
+		if n := p.pairs[key]; n[Source] == 0 || n[Destination] == 0 {
+			s.Violations = append(s.Violations, "checksum of one side only: "+key)
 		}
 	}
-	p.pairs = map[string][2]int{}
-	s := Summary{Jobs: map[string]map[string]int{}, Copied: p.copied, Repeated: p.repeated, Violations: p.violations, Outage: p.outage}
-	if s.Violations == nil {
-		s.Violations = []string{}
-	}
+	p.wrongAre = nil
 	if p.readOnlyAt >= 0 {
 		s.Outage += p.now - p.readOnlyAt
 	}

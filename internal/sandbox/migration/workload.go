@@ -83,6 +83,12 @@ func (c Config) Valid() error {
 	if c.Scale < 1 || c.Scale > Batch/10 {
 		return fmt.Errorf("scale %d is not between 1 and %d", c.Scale, Batch/10)
 	}
+	known, _ := Types()
+	for _, name := range c.Types {
+		if !slices.ContainsFunc(known, func(t Type) bool { return t.Name == name }) {
+			return fmt.Errorf("%q is no primary type", name)
+		}
+	}
 	return nil
 }
 
