@@ -252,3 +252,17 @@ func TestPipeline_NotHere(t *testing.T) {
 	}
 	wantAnswer(t, l.synops(nil, "show", runOf(t, got), "-e", "dev"), 0, "break-glass: pipeline is down")
 }
+
+// TestPipeline_Canary: a canary proves the lane that is chosen. One that may not read
+// the administrator's token proves its own credentials, and no call carries a token.
+func TestPipeline_Canary(t *testing.T) {
+	l, _ := newDeployLane(t)
+	wantAnswer(t, l.synops(nil, "run", "canary", "minutes=1", "-e", "dev"), 0, "token read, instance", "administrator")
+	before := len(l.Cloud.Asked())
+	wantAnswer(t, l.synops(nil, "run", "canary", "minutes=1", "-e", "dev", "--lane", "deploy"), 0,
+		`minute 1 of 1: credentials of account "`+emulatortest.Account+`", instance`, "the administrator's token is not this lane's to read", "SUCCEEDED")
+	if asked := l.asked("synops-lane-deploy", before); slices.Contains(asked, "secretsmanager:GetSecretValue") {
+		t.Errorf("a secret was asked for: %v", asked)
+	}
+	wantAnswer(t, l.synops(nil, "run", "decertify-user", "users=3350396", "-e", "dev", "--lane", "deploy"), 2, "--lane and --no-hand-over are for the canary")
+}

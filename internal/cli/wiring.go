@@ -62,8 +62,12 @@ func (a *app) bind(env *ops.Environment, st *store.Store, used *[]apiClient) fun
 		if tasks.OfMigration(req.Task) {
 			return a.bindMigration(ctx, env, req, used)
 		}
-		if task, err := tasks.Catalog().Task(req.Task); err != nil || task.NoService {
+		task, err := tasks.Catalog().Task(req.Task)
+		if err != nil || task.NoService {
 			return a.bindTools(ctx, env, st, req.Task)
+		}
+		if task.AnyLane && a.tokenless() {
+			return a.bindTokenless(env, req, used)
 		}
 		token, err := a.tokens(env)
 		if err != nil {

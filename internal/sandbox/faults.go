@@ -13,32 +13,71 @@ import (
 // FaultKind says what goes wrong.
 type FaultKind string
 
-// The kinds of fault.
+// The kinds of fault; FaultKinds says what each does.
 const (
-	Slow           FaultKind = "slow"             // nothing but Latency
-	Throttled      FaultKind = "429"              // the throttle's answer
-	BadToken       FaultKind = "401"              // this call's token is refused, once
-	Overload       FaultKind = "503"              // an overload, not maintenance
-	ServerError    FaultKind = "500"              // unforeseen
-	BadGateway     FaultKind = "502"              // a service underneath failed
-	HTML           FaultKind = "html"             // 502 with a load balancer's page
-	DropBefore     FaultKind = "drop-before"      // the connection closes, nothing was applied
-	DropAfter      FaultKind = "drop-after"       // applied, then the connection closes
-	Truncate       FaultKind = "truncate"         // half the body arrives, then the connection closes
-	BrokenJSON     FaultKind = "broken-json"      // half the body arrives as if it were all
-	Hang           FaultKind = "hang"             // no answer until the caller gives up
-	Held           FaultKind = "held"             // answered as usual once the faults are set anew, not before
-	EtagRace       FaultKind = "etag-race"        // somebody edits the OAuth client just before the PUT
-	ReadOnlyMidway FaultKind = "read-only-midway" // the stack turns READ_ONLY at this call
-	TokenExpires   FaultKind = "token-expires"    // the token expires at this call, for good
-	JobForever     FaultKind = "job-forever"      // the polled job gets no further
-	JobPoll500     FaultKind = "job-poll-500"     // the poll answers 500
-	JobFails       FaultKind = "job-fails"        // the polled job has failed
+	Slow           FaultKind = "slow"
+	Throttled      FaultKind = "429"
+	BadToken       FaultKind = "401"
+	Overload       FaultKind = "503"
+	ServerError    FaultKind = "500"
+	BadGateway     FaultKind = "502"
+	HTML           FaultKind = "html"
+	DropBefore     FaultKind = "drop-before"
+	DropAfter      FaultKind = "drop-after"
+	Truncate       FaultKind = "truncate"
+	BrokenJSON     FaultKind = "broken-json"
+	Hang           FaultKind = "hang"
+	Held           FaultKind = "held"
+	EtagRace       FaultKind = "etag-race"
+	ReadOnlyMidway FaultKind = "read-only-midway"
+	TokenExpires   FaultKind = "token-expires"
+	JobForever     FaultKind = "job-forever"
+	JobPoll500     FaultKind = "job-poll-500"
+	JobFails       FaultKind = "job-fails"
 )
 
-// FaultKinds lists all kinds.
-var FaultKinds = []FaultKind{Slow, Throttled, BadToken, Overload, ServerError, BadGateway, HTML, DropBefore, DropAfter,
-	Truncate, BrokenJSON, Hang, Held, EtagRace, ReadOnlyMidway, TokenExpires, JobForever, JobPoll500, JobFails}
+// FaultKinds lists all kinds, each with what it does to a call.
+var FaultKinds = []struct {
+	Kind FaultKind
+	Does string
+}{
+	{Slow, "nothing but latency"},
+	{Throttled, "the throttle's answer"},
+	{BadToken, "this call's token is refused, once"},
+	{Overload, "the service is overloaded, not in maintenance"},
+	{ServerError, "an unforeseen error"},
+	{BadGateway, "a service underneath failed"},
+	{HTML, "502 with a load balancer's page"},
+	{DropBefore, "the connection closes, nothing was applied"},
+	{DropAfter, "applied, then the connection closes"},
+	{Truncate, "half the body arrives, then the connection closes"},
+	{BrokenJSON, "half the body arrives as if it were all"},
+	{Hang, "no answer until the caller gives up"},
+	{Held, "answered as usual once the faults are set anew, not before"},
+	{EtagRace, "somebody edits the OAuth client just before the PUT"},
+	{ReadOnlyMidway, "the stack turns READ_ONLY at this call"},
+	{TokenExpires, "the token expires at this call, for good"},
+	{JobForever, "the polled job gets no further"},
+	{JobPoll500, "the poll answers 500"},
+	{JobFails, "the polled job has failed"},
+}
+
+// known tells whether k is one of them.
+func (k FaultKind) known() bool {
+	for _, kind := range FaultKinds {
+		if kind.Kind == k {
+			return true
+		}
+	}
+	return false
+}
+
+func faultNames() (names []FaultKind) {
+	for _, kind := range FaultKinds {
+		names = append(names, kind.Kind)
+	}
+	return names
+}
 
 // A Duration is a time.Duration that is text such as "20ms" in JSON.
 type Duration time.Duration
@@ -85,8 +124,8 @@ type Faults struct {
 // Validate tells whether every kind and status is one there is.
 func (f Faults) Validate() error {
 	for _, one := range f.Active {
-		if one.Kind != "" && !slices.Contains(FaultKinds, one.Kind) {
-			return fmt.Errorf("there is no fault %q; the kinds are %q", one.Kind, FaultKinds)
+		if one.Kind != "" && !one.Kind.known() {
+			return fmt.Errorf("there is no fault %q; the kinds are %q", one.Kind, faultNames())
 		}
 		if one.Skip < 0 || one.Count < 0 || one.Latency < 0 {
 			return fmt.Errorf("fault %q: skip, count and latency cannot be negative", one.Kind)

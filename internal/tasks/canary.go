@@ -9,6 +9,7 @@ import (
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/synapse"
 )
 
 var canaryTask = ops.Task{
@@ -16,7 +17,8 @@ var canaryTask = ops.Task{
 	Title:   "Canary",
 	Summary: "Proves every minute that token, host, version and credentials are in order.",
 	Details: "Changes nothing. Each minute it reads the token anew from its source, asks the service for its version and proves that the token is an administrator's. " +
-		"A minute that fails does not end the run: the run fails at its end and names the minutes. Any lane may be chosen, to prove that lane.",
+		"A minute that fails does not end the run: the run fails at its end and names the minutes. Any lane may be chosen, to prove that lane: " +
+		"a lane that may not read the administrator's token proves its own credentials instead.",
 	Undo: "Nothing to undo: it only reads.",
 	Inputs: []ops.Input{{
 		Name: "minutes", Kind: ops.KindInteger, Least: 1, Most: 2160, Default: "5", Example: "5",
@@ -40,16 +42,36 @@ type canaryCheckpoint struct {
 
 // lookout proves, once a minute, that the service can be worked with.
 type lookout struct {
-	vitals
-	pause pause
+	version func(ctx context.Context) (synapse.Version, error)
+	look    func(ctx context.Context) (string, error) // says what it saw
+	pause   pause
 }
 
 func canary(s Service, pause pause) ops.Procedure {
-	l := lookout{s, pause}
+	if s == nil {
+		return lookout{}.procedure()
+	}
+	return lookout{s.Version, func(ctx context.Context) (string, error) { return lookWithToken(ctx, s) }, pause}.procedure()
+}
+
+// A TokenlessLane is what there is to prove where the administrator's token may not be
+// read.
+type TokenlessLane interface {
+	Version(ctx context.Context) (synapse.Version, error)
+	// Account asks AWS anew which account this process's credentials belong to.
+	Account(ctx context.Context) (string, error)
+}
+
+// BindTokenless returns the canary's procedure for such a lane.
+func BindTokenless(l TokenlessLane) ops.Procedure {
+	return lookout{l.Version, func(ctx context.Context) (string, error) { return lookWithout(ctx, l) }, wait}.procedure()
+}
+
+func (l lookout) procedure() ops.Procedure {
 	return ops.Procedure{
 		Targets: single("canary"),
 		Plan: func(ctx context.Context, v ops.Values, t ops.Target) (ops.Effect, error) {
-			version, err := l.Version(ctx)
+			version, err := l.version(ctx)
 			if err != nil {
 				return ops.Effect{}, fmt.Errorf("reading the version: %w", err)
 			}
@@ -108,18 +130,30 @@ func (l lookout) minute(ctx context.Context, step *ops.Step, at *canaryCheckpoin
 	return nil
 }
 
-func (l lookout) look(ctx context.Context) (string, error) {
-	if err := l.RenewToken(ctx); err != nil {
+func lookWithToken(ctx context.Context, s vitals) (string, error) {
+	if err := s.RenewToken(ctx); err != nil {
 		return "", fmt.Errorf("reading the token anew: %w", err)
+	}
+	v, err := s.Version(ctx)
+	if err != nil {
+		return "", fmt.Errorf("reading the version: %w", err)
+	}
+	if err := s.Administrator(ctx); err != nil {
+		return "", fmt.Errorf("proving that the token is an administrator's: %w", err)
+	}
+	return fmt.Sprintf("token read, instance %s at version %s, administrator", value(v.StackInstance), ops.Quote(v.Version)), nil
+}
+
+func lookWithout(ctx context.Context, l TokenlessLane) (string, error) {
+	account, err := l.Account(ctx)
+	if err != nil {
+		return "", fmt.Errorf("proving the credentials: %w", err)
 	}
 	v, err := l.Version(ctx)
 	if err != nil {
 		return "", fmt.Errorf("reading the version: %w", err)
 	}
-	if err := l.Administrator(ctx); err != nil {
-		return "", fmt.Errorf("proving that the token is an administrator's: %w", err)
-	}
-	return fmt.Sprintf("token read, instance %s at version %s, administrator", value(v.StackInstance), ops.Quote(v.Version)), nil
+	return fmt.Sprintf("credentials of account %s, instance %s at version %s; the administrator's token is not this lane's to read", ops.Quote(account), value(v.StackInstance), ops.Quote(v.Version)), nil
 }
 
 // verdict fails when a minute failed, naming the minutes.

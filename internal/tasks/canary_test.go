@@ -8,8 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	"github.com/google/go-cmp/cmp"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/tasks"
 )
 
 // fly performs a canary of five minutes from a checkpoint ("" for none).
@@ -126,4 +128,40 @@ func TestCanaryOverHTTP(t *testing.T) {
 	}
 	equal(t, "proofs of the token", r.sandbox.Counts()["GET /repo/v1/admin/messages/currentnumber"], int64(3))
 	contains(t, "undo", r.undo(e), "nothing to undo: ")
+}
+
+// tokenless is a lane whose credentials are refused in some minutes.
+type tokenless struct {
+	fakeVitals
+	expired map[int]bool
+	asked   int
+}
+
+func (f *tokenless) Account(context.Context) (string, error) {
+	if f.asked++; f.expired[f.asked] {
+		return "", ops.Errorf(ops.Denied, "the credentials have expired.")
+	}
+	return "111111111111", nil
+}
+
+// TestCanaryWithoutToken: where the token is not to be read, the lane's credentials
+// are proven, and the token is not asked for.
+func TestCanaryWithoutToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, rec := &tokenless{expired: map[int]bool{4: true}}, &recorder{}
+		_, v := parsed(t, "canary", inputs{})
+		p := tasks.BindTokenless(f)
+		e, err := p.Plan(t.Context(), v, p.Targets(v)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.Perform(t.Context(), rec.step(e, v, ""))
+		if err == nil {
+			t.Fatal("it succeeded although a minute failed")
+		}
+		contains(t, "error", err.Error(), "1 of 5 minutes failed: 4.")
+		contains(t, "log line", rec.logs[0], `account "111111111111"`, "instance 544", "token is not this lane's to read")
+		contains(t, "log line", rec.logs[3], "proving the credentials", "expired")
+		equal(t, "looks that read the token", f.looks, 0)
+	})
 }
