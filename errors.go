@@ -172,3 +172,12 @@ func HintOf(err error) string {
 	}
 	return ""
 }
+
+// WithoutHint is what err says, but for the hint or remedy at its end.
+func WithoutHint(err error) string {
+	hint := HintOf(err)
+	if hint == "" {
+		return err.Error()
+	}
+	return strings.TrimSuffix(err.Error(), " "+hint)
+}

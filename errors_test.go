@@ -73,3 +73,16 @@ func TestErrorsKeepTheirCause(t *testing.T) {
 		t.Error("Refused does not find exactly the refusals")
 	}
 }
+
+func TestWithoutHint(t *testing.T) {
+	for want, err := range map[string]error{
+		"plain":                         errors.New("plain"),
+		"asking: It is so.":             fmt.Errorf("asking: %w", &ops.Error{Code: ops.Invalid, Message: "It is so.", Hint: "Change it."}),
+		`refused by guard "g": it is.`:  ops.Refuse("g", "Go.", "it is."),
+		"asking (It is so. Change it.)": fmt.Errorf("asking (%w)", &ops.Error{Message: "It is so.", Hint: "Change it."}),
+	} {
+		if got := ops.WithoutHint(err); got != want {
+			t.Errorf("%v: %q, want %q", err, got, want)
+		}
+	}
+}

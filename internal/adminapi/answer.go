@@ -35,8 +35,7 @@ func (o *order) failure(f *fault, t *tries) error {
 	switch {
 	case o.class == once && f.may:
 		e.Code = ops.Unsettled
-		e.Message += " " + o.may
-		e.Hint = "Find out before it is sent again: this client never does."
+		e.Hint = o.may + " Find out before it is sent again: this client never does."
 	case o.class == resendable && (f.may || t.may):
 		e.Message += " The change may have been made; sending it again is safe."
 	}

@@ -363,7 +363,7 @@ func (a *app) askAnew(ctx context.Context, ref ops.RunRef, r *ops.Result, anew s
 	case anew != "" && r.Next == "":
 		r.Next = "Once that is put right: " + anew
 	case anew != "":
-		r.Next += " Then: " + anew
+		r.Next += " What was asked: " + anew // often it has to be changed first
 	}
 	if confirm != "" {
 		r.Message = strings.TrimSuffix(r.Message, ".") + ": " + confirm

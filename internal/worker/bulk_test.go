@@ -235,6 +235,9 @@ func TestLostAnswers(t *testing.T) {
 			equal(t, "code", got.Code, c.code)
 			equal(t, "calls", r.calls("l00001"), c.calls)
 			contains(t, "message", got.Message, c.says)
+			if known := c.want == ops.EffectFailed; known && strings.Contains(got.Message, "may have been") {
+				t.Errorf("it is known, and told as if it were not: %s", got.Message)
+			}
 			if c.settle == ops.SettlePerson && c.want == ops.EffectUnsettled {
 				equal(t, "calls of the next", r.calls("l00002"), 0)
 			}

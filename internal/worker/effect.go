@@ -191,9 +191,10 @@ func (h *hand) read(ctx context.Context, cause error, told bool) ops.Entry {
 	case happened:
 		return a.settled(e, done)
 	case told:
-		return a.failure(e, fmt.Errorf("it did not happen: %w", cause), ops.EffectNotReached)
+		return a.failure(e, &ops.Error{Code: ops.CodeOf(cause), Message: "it did not happen: " + ops.WithoutHint(cause), Err: cause}, ops.EffectNotReached)
 	}
-	return a.failure(e, ops.Errorf(ops.Unavailable, "it did not happen: %w", cause), ops.EffectFailed)
+	// What the cause advises is about not knowing.
+	return a.failure(e, &ops.Error{Code: ops.Unavailable, Message: "it did not happen: " + ops.WithoutHint(cause), Err: cause}, ops.EffectFailed)
 }
 
 // resend performs the effect once more: the end state is the same.

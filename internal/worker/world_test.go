@@ -113,7 +113,7 @@ func (w *world) call(ctx context.Context, lamp string) error {
 	}
 	switch f {
 	case lostAfter, lostBefore:
-		return ops.Errorf(ops.Unsettled, "no answer about %s.", lamp)
+		return &ops.Error{Code: ops.Unsettled, Message: fmt.Sprintf("no answer about %s.", lamp), Hint: "It may have been switched."}
 	case fails:
 		return ops.Errorf(ops.Denied, "%s is locked.", lamp)
 	case refuses:
