@@ -37,7 +37,7 @@ type placement struct {
 var placements = []placement{
 	{root, nil, "the nouns depend on nothing, so everything can depend on them"},
 	{"cmd/synops", []string{"internal/cli"}, "main hands over streams and signals; all wiring is in cli, where tests reach it"},
-	{"cmd/cloudsim", []string{root, "internal/emulator", "internal/rehearsal", "internal/sandbox"}, "the emulator as a program of its own, so that it is never in the bundle"},
+	{"cmd/cloudsim", []string{root, "internal/emulator", "internal/rehearsal", "internal/sandbox", "internal/sandbox/migration"}, "the emulator as a program of its own, so that it is never in the bundle"},
 	{"cmd/migsim", []string{"internal/migrate", "internal/migrate/trial", "internal/sandbox/migration"}, "judges schedules; a program of its own, so that no simulation is in the bundle"},
 	{"internal/cli", []string{root, "internal/...", "deploy"}, "the only place that joins packages"},
 	{"deploy", nil, "templates and nothing else: cli hands them to whoever deploys or judges them"},
@@ -75,7 +75,7 @@ var placements = []placement{
 	{"internal/toolrun/toolruntest", nil, "a server of sources for tests knows no tool"},
 	{"internal/emulator", []string{root, "internal/policy", "internal/cfn"}, "a small AWS account judges as policy does and reads templates as cfn does"},
 	{"internal/emulator/emulatortest", []string{"internal/emulator", "deploy"}, "stands an account up from our templates, for tests of what runs there"},
-	{"internal/rehearsal", []string{root, "internal/emulator", "internal/sandbox"}, "what synops meets on a stage; synops itself is a process there, as it is for an operator"},
+	{"internal/rehearsal", []string{root, "internal/emulator", "internal/sandbox", "internal/sandbox/migration"}, "what synops meets on a stage; synops itself is a process there, as it is for an operator"},
 	{"internal/cfn", []string{root}, "reads templates as CloudFormation does, whoever asks: the emulator, or a check before a deployment"},
 	{"internal/policy", []string{root}, "evaluates IAM documents and nothing else"},
 	{"internal/awsauth", []string{root}, "whoever gets credentials does nothing with them but say whose they are"},
@@ -88,7 +88,7 @@ var onlyTests = map[string][]string{
 	"internal/sandbox":               {"internal/cli", "internal/rehearsal", "cmd/cloudsim"}, // "synops sandbox" and "demo"
 	"internal/emulator":              {"cmd/cloudsim", "internal/rehearsal"},
 	"internal/rehearsal":             {"cmd/cloudsim"},
-	"internal/sandbox/migration":     {"cmd/migsim", "internal/migrate/trial", "internal/cli"}, // "synops sandbox --migration"
+	"internal/sandbox/migration":     {"cmd/migsim", "internal/migrate/trial", "internal/cli", "internal/rehearsal", "cmd/cloudsim"}, // "synops sandbox --migration"
 	"internal/migrate/trial":         {"cmd/migsim"},
 	"internal/emulator/emulatortest": nil,
 	"internal/adminapi/adminapitest": nil,

@@ -15,14 +15,17 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/rehearsal"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
 )
 
 // adminProject is where builds of lane admin run.
 const adminProject = "synops-admin"
 
-// noThrottle: the story is not about the service's pace.
-func noThrottle(c *rehearsal.Config) error {
+// stageOfRuns: the story is not about the service's pace, and has two stacks to
+// migrate between.
+func stageOfRuns(c *rehearsal.Config) error {
 	c.NoThrottle = true
+	c.Migration, c.Speed = &migration.Config{Seed: 1, Profile: "E", Situation: "final", Scale: 1000, Types: []string{"PRINCIPAL", "ACL", "CHANGE"}}, 60
 	return nil
 }
 
@@ -32,7 +35,7 @@ func noThrottle(c *rehearsal.Config) error {
 func rehearseRuns(ctx context.Context, t *rehearsal.Story) error {
 	t.Scene("Both accounts are stood up (cloudsim rehearse account shows how)")
 	if err := quietly(t.Stage, func(t *rehearsal.Story) error {
-		if err := t.StandUp(ctx, t.Stage.Dev, "plan", "admin"); err != nil {
+		if err := t.StandUp(ctx, t.Stage.Dev, "plan", "admin", "migrate"); err != nil {
 			return err
 		}
 		_, err := t.Do(ctx, t.Stage.Administrator(t.Stage.Prod), 0, "bootstrap", "-e", "prod", "--yes")
@@ -41,7 +44,7 @@ func rehearseRuns(ctx context.Context, t *rehearsal.Story) error {
 		return err
 	}
 	r := &runs{Story: t, dev: t.Stage.Dev}
-	for _, scene := range []func(context.Context) error{r.lookedAt, r.longList, r.wrongAccount, r.canceled, r.killed, r.handedOver} {
+	for _, scene := range []func(context.Context) error{r.lookedAt, r.longList, r.wrongAccount, r.canceled, r.killed, r.handedOver, r.migrated} {
 		if err := scene(ctx); err != nil {
 			return err
 		}
@@ -211,7 +214,7 @@ func (r *runs) handedOver(ctx context.Context) error {
 	r.Scene("a task outlasts its builds: each hands over to the next before its time is up")
 	ids := clients(0, 50)
 	before := len(r.dev.Synapse.Calls())
-	if err := r.shortBuilds(); err != nil {
+	if err := r.shortBuilds(adminProject); err != nil {
 		return err
 	}
 	r.changing(sandbox.Fault{Latency: sandbox.Duration(500 * time.Millisecond)})
@@ -330,14 +333,14 @@ func twice(calls []sandbox.Call) string {
 	return ""
 }
 
-// shortBuilds has builds of lane admin believe that they get few seconds. The time
+// shortBuilds has builds of a lane believe that they get few seconds. The time
 // that they are really given stays as it is: a machine may be slow.
-func (r *runs) shortBuilds() error {
+func (r *runs) shortBuilds(project string) error {
 	const minutes = "0.1"
 	builds := r.Stage.Cloud.Account(r.dev.Account).CodeBuild
-	p, ok := builds.Project(adminProject)
+	p, ok := builds.Project(project)
 	if !ok {
-		return fmt.Errorf("there is no project %s", adminProject)
+		return fmt.Errorf("there is no project %s", project)
 	}
 	vars := make([]emulator.BuildVariable, 0, len(p.Environment.EnvironmentVariables))
 	told := false
@@ -354,6 +357,6 @@ func (r *runs) shortBuilds() error {
 	if err := builds.PutProject(p); err != nil {
 		return fmt.Errorf("shortening builds: %w", err)
 	}
-	r.Say("Builds of this lane are told that they get %s minutes, and the service takes half a second for each change.\n", minutes)
+	r.Say("Builds of %s are told that they get %s minutes.\n", project, minutes)
 	return nil
 }

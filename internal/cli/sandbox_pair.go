@@ -84,7 +84,7 @@ func (a *app) sandboxPair(cmd *cobra.Command, f *sandboxFlags) error {
 	}
 	doc := servedPair{Source: hosts[0], Destination: hosts[1], Report: hosts[0] + "/sandbox/report", BatchSize: pair.BatchSize()}
 	if f.pair.write != "" {
-		if doc.Config, err = writePair(f.pair.write, hosts); err != nil {
+		if doc.Config, err = writePair(f.pair.write, hosts, pair.Instances()); err != nil {
 			return err
 		}
 	}
@@ -111,28 +111,31 @@ func (f *pairFlags) describe(w io.Writer, doc servedPair, p *migration.Pair) err
 		rows += n
 	}
 	types, _ := p.Types()
+	names := p.Instances()
 	pace := ""
 	if f.speed != 1 {
 		pace = fmt.Sprintf("; time passes %g times as fast", f.speed)
 	}
 	lines := []string{
 		fmt.Sprintf("Two simulated stacks: %s, profile %s, %d types with %d rows, batches of %d%s.", f.config.Situation, f.config.Profile, len(types), rows, doc.BatchSize, pace),
-		fmt.Sprintf("source       %s  instance %s, %s", doc.Source, migration.Instances[0], p.StackStatus(migration.Source)),
-		fmt.Sprintf("destination  %s  instance %s, %s", doc.Destination, migration.Instances[1], p.StackStatus(migration.Destination)),
+		fmt.Sprintf("source       %s  instance %s, %s", doc.Source, names[0], p.StackStatus(migration.Source)),
+		fmt.Sprintf("destination  %s  instance %s, %s", doc.Destination, names[1], p.StackStatus(migration.Destination)),
 		fmt.Sprintf("credentials  %s:%s and %s:%s; they open nothing else", migration.Key, migration.SourceSecret, migration.Key, migration.DestinationSecret),
 		"report       " + doc.Report,
 	}
 	if doc.Config == "" {
 		lines = append(lines, "", "With --write DIR, DIR gets the credentials and this environments file:", "")
-		lines = append(lines, strings.Split(strings.TrimSuffix(environmentOf("DIR", [2]string{doc.Source, doc.Destination}), "\n"), "\n")...)
+		lines = append(lines, strings.Split(strings.TrimSuffix(environmentOf("DIR", [2]string{doc.Source, doc.Destination}, names), "\n"), "\n")...)
 	} else {
-		lines = append(lines, "next         export SYNOPS_CONFIG="+doc.Config)
+		lines = append(lines,
+			"next         export SYNOPS_CONFIG="+ops.ShellQuote(doc.Config)+" SYNAPSE_HOST="+doc.Source,
+			fmt.Sprintf("             synops run migrate-status source-host=%s destination-host=%s -e sandbox", doc.Source, doc.Destination))
 	}
 	return printLines(w, lines)
 }
 
 // environmentOf is an environments file for the two.
-func environmentOf(dir string, hosts [2]string) string {
+func environmentOf(dir string, hosts, names [2]string) string {
 	quoted := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	return fmt.Sprintf(`environments:
   sandbox:
@@ -140,13 +143,13 @@ func environmentOf(dir string, hosts [2]string) string {
     instances: [%s, %s]
     migration_source: %s
     migration_destination: %s
-`, quoted(hosts[0]), quoted(hosts[1]), quoted(migration.Instances[0]), quoted(migration.Instances[1]),
+`, quoted(hosts[0]), quoted(hosts[1]), quoted(names[0]), quoted(names[1]),
 		quoted("file:"+filepath.Join(dir, "source")), quoted("file:"+filepath.Join(dir, "destination")))
 }
 
 // writePair writes what an operator needs to use the two, and returns the path of
 // the environments file.
-func writePair(dir string, hosts [2]string) (string, error) {
+func writePair(dir string, hosts, names [2]string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err == nil {
 		err = os.MkdirAll(dir, 0o700)
@@ -155,7 +158,7 @@ func writePair(dir string, hosts [2]string) (string, error) {
 	for _, file := range [][2]string{ // the environments file last: who sees it, has all
 		{filepath.Join(dir, "source"), migration.Key + ":" + migration.SourceSecret},
 		{filepath.Join(dir, "destination"), migration.Key + ":" + migration.DestinationSecret},
-		{config, environmentOf(dir, hosts)},
+		{config, environmentOf(dir, hosts, names)},
 	} {
 		if err == nil {
 			err = os.WriteFile(file[0], []byte(file[1]), 0o600)

@@ -24,7 +24,7 @@ func TestSetupPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := newLived(t)
-	files := map[string]string{"admin-token.txt": l.dev.Token, "gh-token.txt": rehearsal.GitHubToken, "source.json": `{"host":"a"}`, "destination.json": `{"host":"b"}`}
+	files := map[string]string{"admin-token.txt": l.dev.Token, "gh-token.txt": rehearsal.GitHubToken, "source.txt": "service:source-secret", "destination.txt": "service:destination-secret"}
 	given := 0
 	for _, m := range regexp.MustCompile(`(?m)^\$ synops (.*)$`).FindAllStringSubmatch(string(page), -1) {
 		line, file, _ := strings.Cut(m[1], " <")

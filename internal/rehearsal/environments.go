@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // owner has the repositories, core is the one with the reusable workflows.
@@ -18,7 +19,7 @@ const environmentsText = `github: {owner: ` + owner + `, core: ` + core + `, rel
 environments:
   dev:
     repository: %[1]s
-    synapse_hosts: [%[2]q]
+    synapse_hosts: [%[2]s]
     account: %[3]q
     region: ` + Region + `
     secret: /synapse/admin-pat
@@ -41,7 +42,11 @@ func (s *Stage) EnvironmentsFile() string { return filepath.Join(s.Dir, "environ
 
 func (s *Stage) writeEnvironments() error {
 	d, p := s.Dev, s.Prod
-	text := fmt.Sprintf(environmentsText, d.Repository, d.Host, d.Account, p.Repository, p.Host, p.Account)
+	hosts := strconv.Quote(d.Host)
+	if d.Pair != nil {
+		hosts += fmt.Sprintf(", %q, %q", d.Pair.Source, d.Pair.Destination)
+	}
+	text := fmt.Sprintf(environmentsText, d.Repository, hosts, d.Account, p.Repository, p.Host, p.Account)
 	if err := os.WriteFile(s.EnvironmentsFile(), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("writing the environments file: %w", err)
 	}

@@ -29,6 +29,7 @@ import (
 
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
 )
 
 // Region is where both accounts are.
@@ -44,9 +45,13 @@ type Config struct {
 	NoThrottle           bool               // the Synapses answer however fast they are asked
 	// Hosts are base URLs, by environment, of Synapses that are served elsewhere. The
 	// stage's own is not served then.
-	Hosts   map[string]string
-	Log     *slog.Logger // of the accounts; nil: none
-	Release string       // what the checkout is released as; "": Release
+	Hosts map[string]string
+	// Migration is what two more stacks of dev hold, between which it may migrate; nil:
+	// there are none. Their time passes Speed times as fast.
+	Migration *migration.Config
+	Speed     float64
+	Log       *slog.Logger // of the accounts; nil: none
+	Release   string       // what the checkout is released as; "": Release
 	// Getenv gives this process's variables, of which programs get what they need to
 	// run at all. Claims gives those of tokens asked for with the issuer's own
 	// RequestToken; nil: none.
@@ -84,8 +89,15 @@ type Environment struct {
 	Synapse       *sandbox.Synapse
 	Token         string // its administrator's
 	VPC           emulator.VPC
+	Pair          *Pair // of stacks; nil: none
 
 	hidden bool // the Synapse may not answer here
+}
+
+// A Pair is two stacks that a migration can be between, and their base URLs.
+type Pair struct {
+	Stacks              *migration.Stacks
+	Source, Destination string
 }
 
 // Open sets a stage up with empty accounts, and writes the environments file. The
@@ -130,10 +142,35 @@ func (s *Stage) open() error {
 			return err
 		}
 	}
+	if err := s.openPair(); err != nil {
+		return err
+	}
 	if s.GitHubURL, err = s.serve("", gitHub(s.Environments())); err != nil {
 		return err
 	}
 	return s.writeEnvironments()
+}
+
+// openPair serves what Config.Migration says, by names that dev's runs may reach.
+func (s *Stage) openPair() error {
+	if s.config.Migration == nil {
+		return nil
+	}
+	c := *s.config.Migration
+	c.Instances = [2]string{"dev601", "dev602"}
+	p, err := migration.New(c)
+	if err != nil {
+		return fmt.Errorf("making a pair of stacks: %w", err)
+	}
+	pair := &Pair{Stacks: migration.NewStacks(p, time.Now, s.config.Speed)}
+	if pair.Source, err = s.serve("", pair.Stacks.Handler(migration.Source)); err != nil {
+		return err
+	}
+	if pair.Destination, err = s.serve("", pair.Stacks.Handler(migration.Destination)); err != nil {
+		return err
+	}
+	s.Dev.Pair = pair
+	return nil
 }
 
 func (s *Stage) openCloud() error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
+
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
 )
 
 // A secret is put from a file that a person has for the moment.
@@ -15,8 +17,8 @@ type secretFile struct {
 func secretsOf(env *Environment) []secretFile {
 	return []secretFile{
 		{"/synapse/admin-pat", "admin-token.txt", env.Token, env.hidden},
-		{"/synops/migration/source", "source.json", `{"host":"source.example.org"}`, true},
-		{"/synops/migration/destination", "destination.json", `{"host":"destination.example.org"}`, true},
+		{"/synops/migration/source", "source.txt", migration.Key + ":" + migration.SourceSecret, true},
+		{"/synops/migration/destination", "destination.txt", migration.Key + ":" + migration.DestinationSecret, true},
 		{"/synops/gh-pat", "gh-token.txt", GitHubToken, false},
 	}
 }

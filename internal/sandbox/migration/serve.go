@@ -85,8 +85,9 @@ func (s *Stacks) Handler(side Side) http.Handler {
 		p.stacks[side].message, p.stacks[side].pending = b.Current, b.Pending
 		return state(p, r)
 	})
-	open("GET /repo/v1/version", func(*Pair, *http.Request) (int, any) {
-		return 200, map[string]string{"version": Instances[side] + ".0", "stackInstance": Instances[side]}
+	open("GET /repo/v1/version", func(p *Pair, _ *http.Request) (int, any) {
+		name := p.Instances()[side]
+		return 200, map[string]string{"version": name + ".0", "stackInstance": name}
 	})
 	closed("GET /repo/v1/migration/types/names", func(p *Pair, _ *http.Request) (int, any) {
 		_, all := p.Types()
@@ -161,8 +162,13 @@ func (s *Stacks) Serve(ctx context.Context, side Side, l net.Listener) error {
 	return nil
 }
 
-// Instances are the names by which the stacks answer.
-var Instances = [...]string{"543", "544"}
+// Instances are the names by which the two answer.
+func (p *Pair) Instances() [2]string {
+	if p.config.Instances == [2]string{} {
+		return [2]string{"543", "544"}
+	}
+	return p.config.Instances
+}
 
 // A stackState is a stack's status on the wire.
 type stackState struct {

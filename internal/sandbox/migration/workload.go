@@ -30,6 +30,8 @@ type Config struct {
 	Types []string
 	// Broken names one row by type that no backup can read.
 	Broken map[string]int64
+	// Instances are the names by which the two answer; zero: 543 and 544.
+	Instances [2]string
 	// ChangeBeside allows CHANGE's restores beside other types'.
 	ChangeBeside bool
 }
