@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,7 @@ type asking struct {
 	choice  *environments.Choice
 	values  ops.Values
 	request *ops.Request
+	from    map[string]string // "@FILE" and the like, by the list input that it was given for
 }
 
 // ask turns a command line into a request. What is wrong with the inputs comes
@@ -55,7 +57,17 @@ func (a *app) ask(ctx context.Context, cmd *cobra.Command, f *askFlags, args []s
 	if err != nil {
 		return nil, err
 	}
-	return a.asked(task, raw, f)
+	asked, err := a.asked(task, raw, f)
+	if err != nil {
+		return nil, err
+	}
+	asked.from = map[string]string{}
+	for _, arg := range args[1:] {
+		if name, value, _ := strings.Cut(arg, "="); task.Input(name) != nil && task.Input(name).List && strings.HasPrefix(value, "@") {
+			asked.from[name] = value
+		}
+	}
+	return asked, nil
 }
 
 // asked is ask for a task and its inputs as they were given.

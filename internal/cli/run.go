@@ -95,11 +95,14 @@ func closeAll(clients *[]apiClient) {
 // runCommandLine is the command that asks for the same, with its inputs as parsed.
 // It is shown, so a personal value is left out of it.
 func (a *app) runCommandLine(asked *asking) string {
+	const longest = 1000 // what nobody reads or pastes is named by where it came from
 	var inputs [][2]string
 	for _, in := range asked.task.Inputs {
 		switch {
 		case in.Personal && asked.values.Has(in.Name):
 			inputs = append(inputs, [2]string{in.Name, "(as given)"})
+		case asked.from[in.Name] != "" && len(asked.values.Text(in.Name)) > longest:
+			inputs = append(inputs, [2]string{in.Name, asked.from[in.Name]})
 		case asked.values.Has(in.Name):
 			inputs = append(inputs, [2]string{in.Name, asked.values.Text(in.Name)})
 		}
