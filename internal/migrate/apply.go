@@ -67,11 +67,16 @@ func (s *Scheduler) started(r Record) {
 		f.long = true
 		s.long[f.Side]++
 	}
+	if f.Side == Destination {
+		f.load = load(f.expected)
+		s.load += f.load
+	}
 	s.times.begin(f)
 	if f.Twin { // tied by the record, so that a later process starts no third
 		for _, n := range s.inFlight() {
 			if x := s.jobs[n]; x != f && x.twin == 0 && x.Kind == f.Kind && x.Side == f.Side && x.Type == f.Type && x.Span == f.Span && x.Size == f.Size {
 				x.twin, f.twin = f.N, x.N
+				x.twinned, f.twinned = true, true
 				break
 			}
 		}

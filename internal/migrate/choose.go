@@ -1,45 +1,19 @@
 package migrate
 
-import (
-	"slices"
-	"time"
-)
-
-// atOnce is how many jobs may be in flight on side. More than the database has room
-// for keep it busy while others wait for a worker, which is right while there is
-// much to do; but once one type's serial restores decide, whatever runs beside them
-// only slows them.
-func (s *Scheduler) atOnce(side Side) int {
-	if side == Source {
-		return s.o.InFlight
-	}
-	var longest, last, work float64
-	for _, t := range s.tables {
-		if t.stage <= stageCheck && t.name != Change {
-			return s.o.InFlight // how long any chain is will only be known
-		}
-		c := s.chain(t)
-		work += c
-		if t.name == Change {
-			last = c
-		} else {
-			longest = max(longest, c)
-		}
-	}
-	if longest+last < work/float64(s.o.Restores) {
-		return s.o.InFlight
-	}
-	return min(s.o.InFlight, s.most[side]+1)
-}
+import "time"
 
 // twinDue is when a job that only reads has taken so long that another is started
 // beside it: its worker may be gone, and the queue notices after ten minutes only.
-// A restore never has a twin.
+// A restore never has a twin, and nothing has two.
 func (f *flight) twinDue() int64 {
-	if f.Kind == Restore || f.twin != 0 || f.answered || f.ServerID == "" {
+	if f.Kind == Restore || f.twinned || f.answered || f.ServerID == "" {
 		return 0
 	}
-	return max(f.began, f.followed) + max(twinAfter, twinFactor*f.expected).Milliseconds()
+	factor := time.Duration(twinFactor)
+	if f.t != nil && !f.t.knows(f.Kind) {
+		factor = twinBlind
+	}
+	return max(f.began, f.followed) + max(twinAfter, factor*f.expected).Milliseconds()
 }
 
 func (s *Scheduler) twins(at int64) []Job {
@@ -74,28 +48,118 @@ type candidate struct {
 	weight   float64 // the larger the sooner
 }
 
+// A view is what choosing asks of all types at once, in seconds.
+type view struct {
+	others  bool    // every type but CHANGE is finished, so that CHANGE may be restored
+	longest float64 // chain of a type but CHANGE
+	known   float64 // the same of those compared
+	unknown float64 // the same of those not compared yet, as guessed
+	work    float64 // on the destination before CHANGE's restores
+	ahead   [2]int  // comparisons that a side has begun and the other has not
+	backing int     // backups in flight
+}
+
+func (s *Scheduler) view() view {
+	v := view{others: true}
+	for _, t := range s.tables {
+		if t.stage == stageDone {
+			continue
+		}
+		for i := range t.sums {
+			if c := &t.sums[i]; !c.done && (c.state[Source] == sumWaiting) != (c.state[Destination] == sumWaiting) {
+				begun := Source
+				if c.state[Source] == sumWaiting {
+					begun = Destination
+				}
+				v.ahead[begun]++
+			}
+		}
+		if t.name == Change {
+			v.work += s.toCompare(t)
+			continue
+		}
+		v.others = false
+		c := s.chain(t)
+		v.longest = max(v.longest, c)
+		v.work += c
+		if t.stage <= stageCheck {
+			more := s.toCompare(t)
+			v.work += more - more/float64(s.o.Restores)
+		}
+		if t.stage == stageCheck {
+			v.unknown = max(v.unknown, c)
+		} else {
+			v.known = max(v.known, c)
+		}
+	}
+	for _, f := range s.jobs {
+		if f.Kind == Backup {
+			v.backing++
+		}
+	}
+	return v
+}
+
+// decides: nothing is over before this type is.
+func (v *view) decides(s *Scheduler, t *table) bool {
+	if t.name == Change {
+		return v.others
+	}
+	return s.chain(t) >= 0.8*v.longest
+}
+
 // best is what to start next on side; nil: nothing can.
 func (s *Scheduler) best(side Side, at int64) *candidate {
+	if s.given[side] >= s.o.InFlight {
+		return nil
+	}
 	var best *candidate
-	others := s.othersDone()
+	v := s.view()
 	for _, t := range s.tables {
-		c := s.candidate(t, side, at, others)
-		if c == nil {
+		c := s.candidate(t, side, at, &v)
+		if c == nil || c.job.Kind == Backup && v.backing >= s.o.Backups {
 			continue
 		}
 		c.expected = s.expect(t, c.job, c.rows)
-		if c.expected > longJob && s.long[side] >= s.most[side] {
+		if !s.room(c, &v) {
 			continue
 		}
-		if c.job.Kind == Backup && s.backing() >= s.o.Backups {
-			continue
-		}
-		c.weight = s.weight(t)
+		c.weight = s.weight(t, &v)
 		if best == nil || c.weight > best.weight {
 			best = c
 		}
 	}
 	return best
+}
+
+// room tells whether a side should have another job in flight. On the destination
+// what counts is how many would work at once: more than the database has room for
+// keep it busy while others wait for a worker, which is right while there is much to
+// do; but once one type's serial restores decide, whatever runs beside them slows
+// them. What decides always has room.
+func (s *Scheduler) room(c *candidate, v *view) bool {
+	side := c.job.Side
+	if side == Source {
+		return c.expected <= longJob || s.long[side] < s.most[side]
+	}
+	most := 1000 * s.most[side]
+	if v.known < 0.7*v.work/float64(s.o.Restores) {
+		most += 1250
+	} else {
+		most += 450
+	}
+	if c.job.Kind == Restore && v.decides(s, c.t) {
+		most += 1000
+	}
+	return s.load+load(c.expected) <= most
+}
+
+// load is how much of its time in flight a job works, in thousandths: the rest goes
+// for calls, for the worker that looks once a second, and for how late we see that
+// it is over.
+func load(expected time.Duration) int {
+	const idle = 500 * time.Millisecond
+	return int(1000 * max(0, expected-idle/2) / (expected + idle/2))
 }
 
 // expect is how long a job should take; where its rows are not known yet, as if its
@@ -110,36 +174,53 @@ func (s *Scheduler) expect(t *table, j Job, rows int64) time.Duration {
 	return t.expected(j.Kind, rows)
 }
 
-func (s *Scheduler) backing() int {
-	n := 0
-	for _, f := range s.jobs {
-		if f.Kind == Backup {
-			n++
-		}
-	}
-	return n
-}
-
-// othersDone: every type but CHANGE is finished, so that CHANGE may be restored.
-func (s *Scheduler) othersDone() bool {
-	return !slices.ContainsFunc(s.tables, func(t *table) bool { return t.name != Change && t.stage != stageDone })
-}
-
 // weight: the type with the longest remaining serial restore goes first, and CHANGE,
-// whose turn comes last, fills in.
-func (s *Scheduler) weight(t *table) float64 {
+// whose turn comes last, fills in. What is not compared yet may hide the longest:
+// until it is, only a chain longer than any guess goes before it, and of several the
+// shortest comparison is first, for it tells soonest at the least cost to the others.
+func (s *Scheduler) weight(t *table, v *view) float64 {
 	w := s.chain(t)
-	if t.stage <= stageCheck {
-		// What is compared soon tells soon how long its repair takes, and a type whose
-		// comparison is short costs the others little.
-		const soon = 200 // seconds
-		sum := float64(t.guess(Span{t.lower, t.upper})) * t.perRow(Checksum)
-		w *= 1 + soon/(10+sum)
+	switch {
+	case t.stage == stageCheck:
+		w = v.unknown + s.early(t)
+	case t.stage == stageWeigh || t.stage == stageRefine: // short, and its restores wait for it
+		w += v.unknown + 1
+	case w >= 0.8*v.known: // it takes one worker, and a lot of time
+		w += v.unknown + 1
 	}
 	if t.name == Change {
 		return w * 1e-6
 	}
 	return w
+}
+
+// early orders what is to be compared, between 0 and 1: a large type hides a longer
+// chain than a small one, so it goes first, unless its comparison keeps all others
+// waiting for long.
+func (s *Scheduler) early(t *table) float64 {
+	const soon = 40 // seconds
+	if x := s.toCompare(t); x > soon*float64(s.o.Restores) {
+		return 0.5 / x
+	} else {
+		return 0.5 + 0.5*x/(1+x)
+	}
+}
+
+// toCompare is how much work comparing a type still is on one side, in seconds.
+func (s *Scheduler) toCompare(t *table) float64 {
+	switch {
+	case t.stage < stageCheck:
+		return float64(t.guess(Span{t.lower, t.upper})) * t.perRow(Checksum)
+	case t.stage > stageCheck:
+		return 0
+	}
+	ids := int64(0)
+	for i := range t.sums {
+		if c := &t.sums[i]; !c.done {
+			ids += c.Max - c.Min + 1
+		}
+	}
+	return float64(t.guess(Span{1, ids})) * t.perRow(Checksum)
 }
 
 // chain is how long a type still takes by itself, in seconds: the sum of its serial
@@ -161,10 +242,11 @@ func (s *Scheduler) chain(t *table) float64 {
 		w += float64(t.suspected()) * restore * fineShare
 	}
 	if t.stage <= stageCheck {
-		rows := float64(t.guess(Span{t.lower, t.upper}))
-		sum := rows * t.perRow(Checksum)
-		w += sum/float64(s.o.Restores) + float64(t.suspected())*restore*fineShare
-		w += rows * badShare * restore
+		w += s.toCompare(t)/float64(s.o.Restores) + float64(t.suspected())*restore*fineShare
+		w += float64(t.guess(Span{t.lower, t.upper})) * badShare * restore
+	}
+	for _, x := range t.outside {
+		w += float64(t.guess(x)) * restore
 	}
 	return w
 }
@@ -186,23 +268,25 @@ func (t *table) suspected() int64 {
 }
 
 // candidate is what t could do next on side.
-func (s *Scheduler) candidate(t *table, side Side, at int64, others bool) *candidate {
+func (s *Scheduler) candidate(t *table, side Side, at int64, v *view) *candidate {
 	if t.copies() {
 		if side == Source {
 			return s.toBackup(t, at)
 		}
-		return s.toRestore(t, at, others)
+		return s.toRestore(t, at, v.others)
 	}
 	if c := s.toWeigh(t, side, at); c != nil {
 		return c
 	}
-	return s.toSum(t, side, at)
+	return s.toSum(t, side, at, v.ahead[side] < apart)
 }
 
-func (s *Scheduler) toSum(t *table, side Side, at int64) *candidate {
+// toSum compares the next part, first where the other side has begun: what one side
+// has answered is held until the other one has.
+func (s *Scheduler) toSum(t *table, side Side, at int64, begin bool) *candidate {
 	for i := range t.sums {
 		c := &t.sums[i]
-		if c.done || c.state[side] != sumWaiting || c.notBefore[side] > at {
+		if c.done || c.state[side] != sumWaiting || c.notBefore[side] > at || !begin && c.state[Destination-side] == sumWaiting {
 			continue
 		}
 		rows := c.rows
@@ -227,39 +311,57 @@ func (s *Scheduler) toWeigh(t *table, side Side, at int64) *candidate {
 // grain is the size of the ranges that weighing counts.
 func (s *Scheduler) grain() int64 { return max(1, s.o.Batch/50) }
 
-// toBackup: ranges are cut and backed up in order, a few ahead of the restorer.
-// CHANGE's may be made as early as there is time for them: files are inert.
+// toBackup: ranges are cut and backed up in order, so far ahead of the restorer that
+// it does not wait: a backup may take longer than several restores. CHANGE's may be
+// made as early as there is time for them: files are inert.
 func (s *Scheduler) toBackup(t *table, at int64) *candidate {
-	ahead, cutting := 0, 0 // of what comes before: a range that is to be backed up again must not wait for itself
-	for i := t.head; i < len(t.pieces); i++ {
+	var ahead time.Duration // of restores, by what is backed up before: a range that is to be backed up again must not wait for itself
+	n, cutting := 0, 0
+	for i := t.head; i < len(t.pieces) && cutting < 2; i++ {
 		p := &t.pieces[i]
 		switch p.state {
 		case pieceBacking, pieceBacked, pieceRestoring:
-			ahead++
+			n++
+			ahead += t.expected(Restore, s.groupRows(t, p))
 		case pieceRanging:
 			cutting++
 		case pieceUnranged:
-			if cutting < 2 && p.notBefore <= at {
-				rows := p.rows
-				if rows == 0 {
-					rows = t.guess(p.Span)
-				}
-				return &candidate{job: Job{Kind: Ranges, Side: Source, Type: t.name, Span: p.Span, Size: s.o.Batch}, t: t, rows: rows}
+			if cutting++; p.notBefore <= at {
+				return s.toCut(t, p)
 			}
-			cutting++
 		case pieceWaiting:
-			if ahead >= aheadMost && t.name != Change {
-				return nil
+			rows := s.groupRows(t, p)
+			if t.name != Change && n >= aheadLeast && (n >= aheadMost || ahead > 3*t.expected(Backup, rows)) {
+				return s.toCutAhead(t, i, at)
 			}
 			if p.notBefore <= at {
-				return &candidate{job: Job{Kind: Backup, Side: Source, Type: t.name, Span: p.Span, Size: s.o.Batch}, t: t, rows: s.groupRows(t, p)}
+				return &candidate{job: Job{Kind: Backup, Side: Source, Type: t.name, Span: p.Span, Size: s.o.Batch}, t: t, rows: rows}
 			}
-		}
-		if cutting >= 2 {
-			return nil
 		}
 	}
 	return nil
+}
+
+// toCutAhead: what comes soon after piece i and is not cut yet, so that nothing waits
+// for it when its turn comes.
+func (s *Scheduler) toCutAhead(t *table, i int, at int64) *candidate {
+	for k := i; k < min(len(t.pieces), i+aheadMost); k++ {
+		switch p := &t.pieces[k]; {
+		case p.state == pieceRanging:
+			return nil
+		case p.state == pieceUnranged && p.notBefore <= at:
+			return s.toCut(t, p)
+		}
+	}
+	return nil
+}
+
+func (s *Scheduler) toCut(t *table, p *piece) *candidate {
+	rows := p.rows
+	if rows == 0 {
+		rows = t.guess(p.Span)
+	}
+	return &candidate{job: Job{Kind: Ranges, Side: Source, Type: t.name, Span: p.Span, Size: s.o.Batch}, t: t, rows: rows}
 }
 
 // groupRows is how many rows a piece may have, secondaries included.

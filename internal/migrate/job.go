@@ -55,6 +55,8 @@ type Job struct {
 	ServerID string   `json:"-"` // set: it was started before, and is only followed
 	// Expected is how long it should take, which is when to look.
 	Expected time.Duration `json:"-"`
+	// Urgent: everything waits for it, so it is looked at more often.
+	Urgent bool `json:"-"`
 }
 
 // A Mark is one type's bounds on one side.

@@ -37,17 +37,23 @@ func (o Options) withDefaults() Options {
 
 // What decides about speed and patience.
 const (
-	aheadMost   = 5   // backups made or being made before their restore, per type
-	checkBins   = 160 // bins per checksum job
-	sliceBins   = 200 // bins per ranges job
-	finer       = 20  // a bad bin is summed again in so many parts
-	refineMost  = 12  // a bin of fewer than a batch's twelfth is copied whole
-	gapShare    = 25  // good rows copied along rather than starting another job: a batch's share
-	splitAfter  = 2   // failures of one range before it is halved
-	readTries   = 6   // failures of a ranges or checksum job before the run stops
+	aheadLeast  = 3    // backups made or being made before their restore, per type
+	aheadMost   = 60   // the same where restores are short and backups long
+	checkBins   = 160  // bins per checksum job
+	sliceBins   = 200  // bins per ranges job
+	outsideMost = 4    // IDs outside the shared range are copied after comparing where they are at most its quarter
+	finer       = 200  // a bad bin is summed again in parts of a batch's rows by so many
+	binShare    = 50   // a bin of the first comparison has so small a share of a batch of IDs
+	fineBins    = 8000 // parts per checksum job
+	refineMost  = 30   // a bin of fewer than a batch's thirtieth is copied whole
+	anotherJob  = 0.8  // seconds that another restore of a type costs, whatever it copies
+	splitAfter  = 2    // failures of one range before it is halved
+	readTries   = 6    // failures of a ranges or checksum job before the run stops
 	longJob     = 4 * time.Second
-	twinAfter   = 40 * time.Second
-	twinFactor  = 8
+	apart       = 12 // comparisons that one side begins before the other
+	twinAfter   = 15 * time.Second
+	twinFactor  = 3
+	twinBlind   = 8               // the same while nothing like it was timed
 	lostRestore = 3 * time.Minute // a restore of which nobody knows may run so long, at least
 	stallAfter  = 15 * time.Minute
 )

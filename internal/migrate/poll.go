@@ -3,15 +3,27 @@ package migrate
 import "time"
 
 // PollAfter is how long to wait before looking at a job again that began elapsed
-// ago and should take expected: seldom before it can be over, then as often as a
-// twenty-fifth of its time, so that a short job is not kept waiting and a long one
-// costs few calls. Each call costs the service two password hashes.
+// ago: seldom before it can be over, then as often as a share of its time, so that
+// a short job is not kept waiting and a long one costs few calls. Each call costs
+// the service two password hashes; what everything waits for is worth more of them.
+func (j Job) PollAfter(elapsed time.Duration) time.Duration {
+	if j.Urgent {
+		return pollAfter(elapsed, j.Expected, 65, 20, 120*time.Millisecond)
+	}
+	return pollAfter(elapsed, j.Expected, 85, 15, 250*time.Millisecond)
+}
+
+// PollAfter is the same for a job of which only the expected time is known.
 func PollAfter(elapsed, expected time.Duration) time.Duration {
-	const soonest, slowest = 250 * time.Millisecond, 10 * time.Second
+	return Job{Expected: expected}.PollAfter(elapsed)
+}
+
+func pollAfter(elapsed, expected time.Duration, percent, share int64, soonest time.Duration) time.Duration {
+	const slowest = 10 * time.Second
 	const blind = 30 * time.Second // an expectation that is far off must not cost more
-	if early := expected * 85 / 100; elapsed < early {
+	if early := expected * time.Duration(percent) / 100; elapsed < early {
 		// Expectations err: a look at a quarter and at half of the time costs little.
 		return max(min(early-elapsed, max(elapsed, expected/4), blind), soonest)
 	}
-	return min(max(elapsed/25, soonest), slowest)
+	return min(max(elapsed/time.Duration(share), soonest), slowest)
 }

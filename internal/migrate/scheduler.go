@@ -22,6 +22,7 @@ type Scheduler struct {
 	jobs     map[int64]*flight
 	given    [2]int // jobs in flight
 	long     [2]int
+	load     int      // of the destination, in thousandths of a job
 	most     [2]int   // long jobs at once, now
 	asked    [2]int   // and where nothing slows
 	quiet    [2]int64 // a side that took no job is asked for none before
@@ -44,7 +45,9 @@ type flight struct {
 	t        *table
 	followed int64 // since when this process does
 	twin     int64 // of it, or it is the twin of
+	twinned  bool  // it had one, or is one
 	long     bool
+	load     int
 	took     int64 // milliseconds
 	answered bool  // but the other side's checksum has not: kept for a later process
 }
@@ -85,11 +88,7 @@ func (s *Scheduler) Next(now time.Time) []Job {
 		if s.quiet[side] > at {
 			continue
 		}
-		for most := s.atOnce(side); s.given[side] < most; {
-			c := s.best(side, at)
-			if c == nil {
-				break
-			}
+		for c := s.best(side, at); c != nil; c = s.best(side, at) {
 			out = append(out, s.start(*c, at))
 		}
 	}
@@ -170,7 +169,7 @@ func (s *Scheduler) Wake(now time.Time) time.Time {
 	sooner(s.quiet[1])
 	for _, t := range s.tables {
 		if t.copies() {
-			for i := t.head; i < min(len(t.pieces), t.head+aheadMost+1); i++ {
+			for i := t.head; i < min(len(t.pieces), t.head+2*aheadMost); i++ {
 				sooner(t.pieces[i].notBefore)
 			}
 		}
@@ -202,6 +201,10 @@ func (s *Scheduler) jobOf(f *flight) Job {
 	}
 	if j.Kind == Counts {
 		j.Types = s.o.AllTypes
+	}
+	if t := f.t; t != nil && t.stage != stageCheck && (j.Kind == Restore || !t.copies()) {
+		v := s.view()
+		j.Urgent = v.decides(s, t)
 	}
 	if j.Kind == Checksum {
 		j.Salt = s.salt(f.t)
@@ -241,6 +244,7 @@ func (s *Scheduler) release(f *flight) {
 	if f.long {
 		s.long[f.Side]--
 	}
+	s.load -= f.load
 	if f.t != nil {
 		f.t.busy[f.Side] += time.Duration(s.times.took(f)) * time.Millisecond
 	}

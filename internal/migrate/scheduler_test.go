@@ -86,3 +86,41 @@ func TestAnUnknownRestoreHoldsItsType(t *testing.T) {
 		t.Errorf("an hour later: %+v, want the restore again, from the same backup", jobs)
 	}
 }
+
+// TestNothingHasTwoTwins: when one of two that do the same fails, the other is
+// waited for, and no third is started; when it fails as well, the range counts as
+// having failed.
+func TestNothingHasTwoTwins(t *testing.T) {
+	now := time.Date(2026, 11, 28, 4, 0, 0, 0, time.UTC)
+	s := NewScheduler(Options{Types: []string{"TEAM"}, Salt: "salt", Frozen: true})
+	one := Span{1, 9}
+	for _, r := range []Record{
+		{Op: opMarked, At: milli(now), Marks: map[string][2]Mark{"TEAM": {{Span: one, Any: true}, {}}}},
+		{Op: opStart, At: milli(now), N: 1, Job: &Job{N: 1, Kind: Ranges, Type: "TEAM", Span: one}},
+		{Op: opDone, At: milli(now), N: 1, Spans: []Span{one}},
+	} {
+		s.Replay(r)
+	}
+	next := func(after time.Duration, want int) []Job {
+		t.Helper()
+		jobs := s.Next(now.Add(after))
+		if len(jobs) != want {
+			t.Fatalf("after %v: started %+v, want %d jobs", after, jobs, want)
+		}
+		for _, j := range jobs {
+			s.Take(Event{N: j.N, At: now.Add(after), ServerID: "1"})
+		}
+		return jobs
+	}
+	first := next(0, 1)[0]
+	twin := next(10*time.Minute, 1)[0]
+	if !twin.Twin || twin.Kind != Backup || twin.Span != first.Span {
+		t.Fatalf("ten minutes later: %+v, want a twin of %+v", twin, first)
+	}
+	s.Take(Event{N: twin.N, At: now.Add(11 * time.Minute), Failed: "deadlock"})
+	next(time.Hour, 0)
+	s.Take(Event{N: first.N, At: now.Add(2 * time.Hour), Failed: "deadlock"})
+	if again := next(3*time.Hour, 1)[0]; again.Twin || again.Span != first.Span {
+		t.Errorf("when both had failed: %+v, want the range once more", again)
+	}
+}

@@ -20,12 +20,7 @@ func (s *Scheduler) begin(marks map[string][2]Mark, at int64) {
 			s.check(t, false)
 			continue
 		}
-		if common := min(dst.Max, t.upper); t.name == Change && t.compared && src.Any && dst.Any && common >= t.lower {
-			// Nothing moves there until every other type is finished, so it is
-			// compared now. Bins that are the same stay so; the others are compared
-			// again in their turn.
-			t.stage = stagePrecheck
-			s.sum(t, cut(Span{t.lower, common}, checkBins*s.o.Batch), s.o.Batch)
+		if s.around(t) {
 			continue
 		}
 		s.copyOutside(t)
@@ -54,6 +49,38 @@ func (s *Scheduler) bound(t *table, src, dst Mark) {
 		t.upper, t.compared = dst.Max, true
 	}
 	t.compared = t.compared && t.lower <= t.upper
+}
+
+// around compares the range both sides share first, where little lies outside it:
+// what is new at the top is then copied in one ascending pass with what differs, so
+// that each type's restores run in one chain, and its length is known early.
+// CHANGE's, too: nothing moves in it until its turn. It tells whether it did.
+func (s *Scheduler) around(t *table) bool {
+	src, dst := t.marks[Source], t.marks[Destination]
+	if !t.compared || !src.Any || !dst.Any {
+		return false
+	}
+	shared := Span{max(src.Min, dst.Min), min(src.Max, dst.Max, t.upper)}
+	if shared.Min > shared.Max {
+		return false
+	}
+	var outside []Span
+	if t.lower < shared.Min {
+		outside = append(outside, Span{t.lower, shared.Min - 1})
+	}
+	if t.upper > shared.Max {
+		outside = append(outside, Span{shared.Max + 1, t.upper})
+	}
+	ids := int64(0)
+	for _, x := range outside {
+		ids += x.Max - x.Min + 1
+	}
+	if ids > max(s.o.Batch, (shared.Max-shared.Min+1)/outsideMost) {
+		return false // it takes long, and users may write on meanwhile: compared afterwards
+	}
+	t.outside = outside
+	s.compare(t, shared)
+	return true
 }
 
 // copyOutside begins with the IDs outside the range both sides share.
@@ -105,17 +132,22 @@ func (s *Scheduler) sum(t *table, spans []Span, size int64) {
 	}
 }
 
-// check begins the comparison of everything within the bounds, but for what an
-// early one has found the same already.
+// check begins the comparison of everything within the bounds; again: for the last
+// time, with another salt.
 func (s *Scheduler) check(t *table, again bool) {
 	if !t.compared {
 		t.stage = stageDone
 		return
 	}
-	t.stage, t.full = stageCheck, again
+	t.full, t.outside = again, nil
+	s.compare(t, Span{t.lower, t.upper})
+}
+
+func (s *Scheduler) compare(t *table, x Span) {
+	t.stage = stageCheck
 	t.bad, t.small, t.differs = nil, nil, nil
 	t.summed, t.seen = 0, 0
-	s.sum(t, cut(Span{t.lower, t.upper}, checkBins*s.o.Batch), s.o.Batch)
+	s.sum(t, cut(x, checkBins*s.o.Batch), s.bin())
 }
 
 // compared takes one comparison's differences.
@@ -148,11 +180,8 @@ func (s *Scheduler) advance(t *table) {
 			s.recheck(t)
 			return
 		}
-		s.afterCopy(t)
+		s.check(t, false)
 	case t.open > 0 || t.stage == stageDone || t.weighing == weighWanted || t.weighing == weighRunning:
-	case t.stage == stagePrecheck:
-		t.rows = t.summed
-		s.copyOutside(t)
 	case t.stage == stageCheck:
 		t.rows = max(t.rows, t.summed)
 		s.weigh(t)
@@ -161,25 +190,6 @@ func (s *Scheduler) advance(t *table) {
 	default:
 		s.repair(t)
 	}
-}
-
-// afterCopy compares: all of it, or what an early comparison left to be compared.
-func (s *Scheduler) afterCopy(t *table) {
-	if t.sums == nil {
-		s.check(t, false)
-		return
-	}
-	// The early comparison's suspects, and what was copied since.
-	from := min(t.marks[Destination].Max, t.upper) / s.o.Batch * s.o.Batch
-	spans := t.bad
-	if from <= t.upper {
-		spans = append(spans, Bad{Span: Span{max(from, t.lower), t.upper}, Rows: max(1, t.copied), Gap: unknownGap})
-	}
-	if below := t.marks[Source].Min; below < t.marks[Destination].Min {
-		spans = append(spans, Bad{Span: Span{t.lower, min(t.upper, t.marks[Destination].Min)}, Rows: 1, Gap: unknownGap})
-	}
-	t.bad, t.again = spans, true
-	s.weigh(t)
 }
 
 // weigh asks, once and where enough differs, how many rows a type's secondaries
@@ -204,22 +214,35 @@ func (s *Scheduler) weigh(t *table) {
 	s.advance(t)
 }
 
-// refine compares bad bins in finer parts, those that are worth it. What an early
-// comparison found is compared again whatever it is worth.
+// bin is how many IDs a bin of the first comparison has: so few that where a type's
+// rows are not heavy what differs need not be looked at more closely, and so many
+// that no answer is too long to keep.
+func (s *Scheduler) bin() int64 { return max(s.o.Batch/binShare, min(s.o.Batch, 5)) }
+
+// refine compares bad bins in finer parts, those that are worth it.
 func (s *Scheduler) refine(t *table) {
 	t.stage = stageRefine
-	var big []Bad
-	big, t.small = split(t.bad, func(b Bad) bool {
-		return t.again || float64(b.Rows)*t.ratio > float64(s.o.Batch/refineMost)
-	})
-	t.bad, t.again = nil, false
-	s.sumFine(t, join(big, joining{gap: 3 * s.o.Batch / 2, rows: 6 * s.o.Batch, ids: 400 * s.o.Batch}))
+	fine := s.fine(t)
+	big, small := split(t.bad, func(b Bad) bool { return 2*fine <= s.bin() && float64(b.Rows)*t.ratio > float64(s.o.Batch/refineMost) })
+	t.bad, t.small = nil, small
+	s.sumFine(t, join(big, joining{gap: 3 * s.o.Batch / 2, rows: 6 * s.o.Batch, ids: fineBins * fine}))
 	s.advance(t)
+}
+
+// fine is how many IDs a finer part has: about so many rows that copying them costs
+// less than the fixed costs of another restore.
+func (s *Scheduler) fine(t *table) int64 {
+	most := s.bin()
+	if t.seen == 0 || t.summed == 0 {
+		return most
+	}
+	perID := float64(t.summed) / float64(t.seen) * t.ratio
+	return min(most, max(1, int64(float64(s.o.Batch)/finer/perID)))
 }
 
 // sumFine compares ranges in finer parts, aligned so that both sides cut alike.
 func (s *Scheduler) sumFine(t *table, ranges []Bad) {
-	fine := max(1, s.o.Batch/finer)
+	fine := s.fine(t)
 	t.sums, t.open = []sum{}, 0
 	to := int64(-1)
 	for _, b := range ranges {
@@ -228,16 +251,20 @@ func (s *Scheduler) sumFine(t *table, ranges []Bad) {
 			continue
 		}
 		to = x.Max
-		t.sums = append(t.sums, sum{Span: x, size: fine, rows: b.Rows})
-		t.open++
+		parts := cut(x, fineBins*fine)
+		for _, part := range parts {
+			t.sums = append(t.sums, sum{Span: part, size: fine, rows: max(1, b.Rows/int64(len(parts)))})
+			t.open++
+		}
 	}
 }
 
-// repair copies what differs.
+// repair copies what differs, and the first time what lies outside the range that
+// both sides shared.
 func (s *Scheduler) repair(t *table) {
 	batch := float64(s.o.Batch) / t.ratio
 	t.bad, t.small = append(t.bad, t.small...), nil
-	t.bad = join(t.bad, joining{gap: int64(batch / gapShare), rows: int64(batch), ids: 1 << 62})
+	t.bad = join(append(t.bad, s.outside(t)...), joining{gap: s.worth(t), rows: int64(batch), ids: 1 << 62})
 	most := s.o.Passes
 	if !s.o.Frozen {
 		most = min(most, 2) // users write on: the last differences are theirs
@@ -251,14 +278,46 @@ func (s *Scheduler) repair(t *table) {
 	t.stage, t.pieces, t.head = stageRepair, nil, 0
 	for _, b := range t.bad {
 		p := piece{Span: b.Span, state: pieceWaiting, rows: b.Rows}
-		if float64(b.Rows)*max(t.ratio, 1) > float64(2*s.o.Batch) {
+		most := 2 * batch
+		if len(t.outside) > 0 && (b.Min < t.outside[0].Max || b.Max > t.outside[len(t.outside)-1].Min) {
+			most = batch / 2 // guessed, not counted
+		}
+		if float64(b.Rows) > most {
 			p.state = pieceUnranged
 		}
 		t.pieces = append(t.pieces, p)
 		t.repaired = append(t.repaired, Bad{Span: p.Span, Rows: b.Rows})
 	}
-	t.bad = nil
+	t.bad, t.outside = nil, nil
 	s.advance(t)
+}
+
+// outside are the ranges that only one side has, with guessed rows.
+func (s *Scheduler) outside(t *table) []Bad {
+	var out []Bad
+	for _, x := range t.outside {
+		b := Bad{Span: x, Rows: max(1, t.guess(x)), Gap: unknownGap}
+		if last := lastOf(t.bad); last < x.Min && last > 0 {
+			b.Gap = t.guess(Span{last + 1, x.Min - 1})
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+func lastOf(bad []Bad) int64 {
+	last := int64(-1)
+	for _, b := range bad {
+		last = max(last, b.Max)
+	}
+	return last
+}
+
+// worth is how many rows of the primary that do not differ are copied along rather
+// than starting another job.
+func (s *Scheduler) worth(t *table) int64 {
+	rows := anotherJob / t.perRow(Restore)
+	return int64(min(max(rows, float64(s.o.Batch)/100), float64(s.o.Batch)/10) / t.ratio)
 }
 
 // recheck compares what was repaired, once all of the type's restores are over: a
@@ -269,8 +328,7 @@ func (s *Scheduler) recheck(t *table) {
 		b := &t.repaired[i+1]
 		b.Gap = t.guess(Span{t.repaired[i].Max + 1, b.Min - 1})
 	}
-	fine := s.o.Batch / finer
-	s.sumFine(t, join(t.repaired, joining{gap: s.o.Batch, rows: 4 * s.o.Batch, ids: 2000 * max(fine, 1)}))
+	s.sumFine(t, join(t.repaired, joining{gap: 3 * s.o.Batch / 2, rows: 20 * s.o.Batch, ids: fineBins * s.fine(t)}))
 	t.repaired = nil
 	s.advance(t)
 }

@@ -6,17 +6,16 @@ import "time"
 type stage int
 
 const (
-	stagePrecheck stage = iota // CHANGE: compared before its turn comes
-	stageCopy                  // IDs outside the range both sides share
-	stageCheck                 // compared bin by bin
-	stageWeigh                 // how many rows the secondaries add
-	stageRefine                // bad bins compared in finer parts
-	stageRepair                // what differs is copied
-	stageRecheck               // and compared again
+	stageCopy    stage = iota // IDs outside the range both sides share, where they are many
+	stageCheck                // compared bin by bin
+	stageWeigh                // how many rows the secondaries add
+	stageRefine               // bad bins compared in finer parts
+	stageRepair               // what differs is copied, and the IDs outside
+	stageRecheck              // and compared again
 	stageDone
 )
 
-var stageNames = [...]string{"comparing early", "copying", "comparing", "weighing", "comparing finely", "repairing", "comparing again", "done"}
+var stageNames = [...]string{"copying", "comparing", "weighing", "comparing finely", "repairing", "comparing again", "done"}
 
 func (s stage) String() string { return stageNames[s] }
 
@@ -96,8 +95,8 @@ type table struct {
 	repaired []Bad // copied, to be compared again
 	repairs  int   // repairs begun
 	givenUp  []Span
-	differs  []Bad // in the end
-	again    bool  // what differs was found early, and is to be compared once more
+	differs  []Bad  // in the end
+	outside  []Span // what only one side has, to be copied with what differs
 
 	weighing weighing
 	weighs   Bad // the range that is weighed
@@ -123,6 +122,9 @@ type cost struct {
 var firstGuess = map[Kind]float64{Ranges: 2e-6, Checksum: 4e-6, Backup: 2e-4, Restore: 4e-4}
 
 const fixedCost = 0.7 // seconds that a job takes whatever it does
+
+// knows tells whether a kind of job was timed.
+func (t *table) knows(k Kind) bool { return t.costs[k] != nil && t.costs[k].n > 0 }
 
 func (t *table) perRow(k Kind) float64 {
 	if c := t.costs[k]; c != nil && c.n > 0 {
@@ -153,7 +155,7 @@ func (t *table) learn(k Kind, rows int64, took time.Duration) float64 {
 	c.perRow += 0.2 * (x - c.perRow)
 	slower := x / c.typical
 	if x < c.typical {
-		c.typical += 0.3 * (x - c.typical)
+		c.typical += 0.1 * (x - c.typical)
 	} else {
 		c.typical += 0.02 * (x - c.typical)
 	}

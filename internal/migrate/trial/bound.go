@@ -4,36 +4,44 @@ import (
 	sim "github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
 )
 
-// Bound is a time that no schedule that keeps the rules can beat, in seconds: the
-// largest of the critical path, of all work over the capacity of either database,
-// and of the work that must be over before CHANGE's restores, and these.
+// Bound is a time that no schedule that keeps the rules can beat, in seconds. Why:
 //
-// The work: every type compared once on both sides, every new row backed up and
-// restored once, and of the changed ones the parts of bins that hold them. The
-// critical path: a type is compared after its new rows are restored, one restore at
-// a time; then what differs is restored; CHANGE is restored after all of that, and
-// was compared before. Between two restores of a type lies at least a call, a
-// worker's looking and half a call. Noise, faults, finer comparisons, the comparison
-// after the repair and the clearing of rows that are replaced by new ones are left
-// out, so the bound is lower than what is possible.
+// The work. Each type is compared once on both sides. A new row is backed up and
+// restored once, a changed one too, and where two of them do not touch, that is
+// another job with its fixed cost, or the rows between them are copied along,
+// whichever is less; so finding the changed rows is free, to the single row. A
+// database that is asked for more than its capacity does no more.
+//
+//  1. All the work of a side takes its capacity's share of it.
+//  2. A type's restores go one at a time, and between two of them lie at least a
+//     call, a worker's looking and half a call. What differs is known only once the
+//     type is compared, and it is not compared while it is being restored.
+//  3. CHANGE's restores begin when every other type is finished, and CHANGE itself is
+//     compared by then or is not being restored meanwhile; so beside them nothing
+//     runs on the destination that counts, and they come on top of all its other work
+//     as well as of the longest other type.
+//  4. The counts come before everything.
+//
+// Noise, failures, finer comparisons and the comparison after the repair are left
+// out: the bound is lower than what is possible.
 func Bound(p *sim.Pair) float64 {
 	const counts = 8
 	var path, last float64
-	var work, before [2]float64
+	var work [2]float64
+	change := "CHANGE"
+	var restores float64
 	for _, w := range p.Workload() {
-		all := [2]float64{w.Sum + w.BackupNew + w.BackupBad, w.Sum + w.RestoreNew + w.RestoreBad}
-		work[0], work[1] = work[0]+all[0], work[1]+all[1]
-		if w.Type == "CHANGE" {
-			last = w.Serial
+		work[sim.Source] += w.Sum + w.Backup
+		work[sim.Destination] += w.Sum + w.Restore
+		if w.Type == change {
+			last, restores = w.Serial, w.Restore
 			continue
 		}
-		before[0], before[1] = before[0]+all[0], before[1]+all[1]
 		path = max(path, w.Serial+w.Sum/p.Capacity(sim.Destination))
 	}
-	bound := path + last
-	for side := range work {
-		c := p.Capacity(sim.Side(side))
-		bound = max(bound, work[side]/c, before[side]/c+last)
-	}
-	return counts + bound
+	return counts + max(
+		path+last,
+		work[sim.Source]/p.Capacity(sim.Source),
+		(work[sim.Destination]-restores)/p.Capacity(sim.Destination)+last,
+	)
 }

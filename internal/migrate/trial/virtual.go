@@ -103,7 +103,7 @@ func (v *virtual) Start(_ context.Context, j migrate.Job) {
 
 func (v *virtual) watch(j migrate.Job, id int64, began float64) {
 	elapsed := time.Duration((v.pair.Now() - began) * float64(time.Second))
-	wait := migrate.PollAfter(elapsed, j.Expected).Seconds() * (0.9 + 0.2*v.jitter.Float64())
+	wait := j.PollAfter(elapsed).Seconds() * (0.9 + 0.2*v.jitter.Float64())
 	v.later(wait+callTime/2, func() { v.poll(j, id, began) })
 }
 

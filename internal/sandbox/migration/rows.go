@@ -25,6 +25,7 @@ type rows struct {
 	keys map[uint64]int64 // destination: who holds a key
 
 	changed map[int64]changed // source: when a row last changed
+	top     int64             // source: the highest ID of a row that is gone
 }
 
 type changed struct {
@@ -189,5 +190,12 @@ func (t *rows) remove(id int64) (row, bool) {
 	}
 	r := t.rows[k]
 	t.rows = slices.Delete(t.rows, k, k+1)
+	t.top = max(t.top, id)
 	return r, true
+}
+
+// next is a new row's ID: the service's generator gives none twice.
+func (t *rows) next() int64 {
+	m, _ := t.mark()
+	return max(t.top, m.Max) + 1
 }

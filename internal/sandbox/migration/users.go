@@ -25,9 +25,8 @@ func (p *Pair) write() {
 	if !ok || len(src.rows) == 0 {
 		return
 	}
-	top := src.rows[len(src.rows)-1].id
 	if p.writes.IntN(3) == 0 && t.Name != "CHANGE" {
-		x := row{id: top + 1}
+		x := row{id: src.next()}
 		if t.Unique || t.Moves {
 			x.key = mix(seedOf(p.config.Seed, t.Name, "new") ^ uint64(x.id))
 			src.keys[x.key] = x.id
@@ -48,7 +47,7 @@ func (p *Pair) tell(name string, id int64, at float64) {
 	if !ok || name != "NODE" || len(ch.rows) == 0 {
 		return
 	}
-	x := row{id: ch.rows[len(ch.rows)-1].id + 1, object: id}
+	x := row{id: ch.next(), object: id}
 	x.key = mix(seedOf(p.config.Seed, "told") ^ uint64(x.id))
 	ch.insert(x)
 	ch.changed[x.id] = changed{at}

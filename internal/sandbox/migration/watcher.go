@@ -141,9 +141,9 @@ func (p *Pair) done(j *job) {
 }
 
 func (p *Pair) summed(j *job) {
-	// A row that changes after its type's bins were compared may lag behind; the
-	// finer sums of the repair that follows do not change that.
-	if j.side == Source && j.req.Size == p.BatchSize() {
+	// A row that changes after it was first compared may lag behind; the finer sums
+	// of the repair that follows do not change that.
+	if j.side == Source {
 		p.sourceSpans[j.req.Type] = append(p.sourceSpans[j.req.Type], summing{j.req.Span, p.now})
 	}
 	if j.side == Destination {

@@ -217,7 +217,7 @@ func (t *rows) happens(r *rand.Rand, id int64, at float64) {
 	case t.kind.Moves: // the row gets another ID, at the top
 		y := *x
 		t.remove(id)
-		y.id, y.version = t.rows[max(len(t.rows)-1, 0)].id+1, y.version+1
+		y.id, y.version = t.next(), y.version+1
 		t.insert(y)
 		t.keys[y.key] = y.id
 		touched(y.id)
