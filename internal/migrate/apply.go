@@ -63,6 +63,7 @@ func (s *Scheduler) started(r Record) {
 	s.lastN = max(s.lastN, r.N)
 	s.given[f.Side]++
 	f.expected = s.expect(f.t, f.Job, f.rows)
+	f.guessed = f.t == nil || !f.t.knows(f.Kind)
 	if f.expected > longJob && f.t != nil {
 		f.long = true
 		s.long[f.Side]++

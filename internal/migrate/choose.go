@@ -9,11 +9,11 @@ func (f *flight) twinDue() int64 {
 	if f.Kind == Restore || f.twinned || f.answered || f.ServerID == "" {
 		return 0
 	}
-	factor := time.Duration(twinFactor)
-	if f.t != nil && !f.t.knows(f.Kind) {
-		factor = twinBlind
+	after := max(twinAfter, 3*f.expected)
+	if f.guessed {
+		after = max(twinBlind, 8*f.expected)
 	}
-	return max(f.began, f.followed) + max(twinAfter, factor*f.expected).Milliseconds()
+	return max(f.began, f.followed) + after.Milliseconds()
 }
 
 func (s *Scheduler) twins(at int64) []Job {

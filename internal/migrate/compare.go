@@ -10,6 +10,7 @@ type pairing struct {
 	number int64
 	rows   int64 // of the source
 	same   bool
+	lacks  bool // the destination has fewer rows
 }
 
 // pair joins the bins of both sides by number, in order. A bin that one side does
@@ -21,13 +22,13 @@ func pair(source, destination []Bin) []pairing {
 	for i, j := 0, 0; i < len(s) || j < len(d); {
 		switch {
 		case j == len(d) || i < len(s) && s[i].Number < d[j].Number:
-			out = append(out, pairing{s[i].Number, s[i].Count, false})
+			out = append(out, pairing{s[i].Number, s[i].Count, false, true})
 			i++
 		case i == len(s) || d[j].Number < s[i].Number:
-			out = append(out, pairing{d[j].Number, 0, false})
+			out = append(out, pairing{d[j].Number, 0, false, false})
 			j++
 		default:
-			out = append(out, pairing{s[i].Number, s[i].Count, s[i] == d[j]})
+			out = append(out, pairing{s[i].Number, s[i].Count, s[i] == d[j], d[j].Count < s[i].Count})
 			i, j = i+1, j+1
 		}
 	}
@@ -43,7 +44,7 @@ func differing(bins []pairing, size int64, within Span) []Bad {
 			between += b.rows
 			continue
 		}
-		x := Bad{Span: Span{max(b.number*size, within.Min), min(b.number*size+size-1, within.Max)}, Rows: b.rows, Gap: between}
+		x := Bad{Span: Span{max(b.number*size, within.Min), min(b.number*size+size-1, within.Max)}, Rows: b.rows, Gap: between, Lacks: b.lacks}
 		if len(out) == 0 {
 			x.Gap = unknownGap
 		}
@@ -107,9 +108,9 @@ func join(bad []Bad, j joining) []Bad {
 		}
 		switch total := last.Rows + gap + b.Rows; {
 		case b.Max <= last.Max:
-			last.Rows = max(last.Rows, b.Rows)
+			last.Rows, last.Lacks = max(last.Rows, b.Rows), last.Lacks || b.Lacks
 		case gap != unknownGap && gap <= j.gap && total <= j.rows && b.Max-last.Min < j.ids:
-			last.Max, last.Rows = b.Max, total
+			last.Max, last.Rows, last.Lacks = b.Max, total, last.Lacks || b.Lacks
 		default:
 			b.Min = max(b.Min, last.Max+1)
 			out = append(out, b)

@@ -55,7 +55,7 @@ func TestPair(t *testing.T) {
 	}
 	source := []Bin{bin(3, 5, "c"), bin(1, 5, "a"), bin(7, 2, "x")}
 	destination := []Bin{bin(1, 5, "a"), bin(3, 5, "other"), bin(5, 9, "gone")}
-	want := []pairing{{1, 5, true}, {3, 5, false}, {5, 0, false}, {7, 2, false}}
+	want := []pairing{{1, 5, true, false}, {3, 5, false, false}, {5, 0, false, false}, {7, 2, false, true}}
 	if got := pair(source, destination); !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
@@ -75,7 +75,7 @@ func TestJoinKeepsWhatDiffers(t *testing.T) {
 		var bins []pairing
 		for n := range int64(30) {
 			if r.IntN(4) > 0 {
-				bins = append(bins, pairing{n, r.Int64N(10), r.IntN(3) > 0})
+				bins = append(bins, pairing{n, r.Int64N(10), r.IntN(3) > 0, false})
 			}
 		}
 		within := Span{r.Int64N(10), 290 + r.Int64N(10)}
@@ -135,5 +135,24 @@ func TestPollAfter(t *testing.T) {
 	}
 	if looks > 180 {
 		t.Errorf("a job of an hour is looked at %d times: each costs the service two password hashes", looks)
+	}
+}
+
+// TestARowThatDoesNotStay: when the destination still lacks rows after the last
+// repair, the whole type is compared once more, and once only.
+func TestARowThatDoesNotStay(t *testing.T) {
+	s := NewScheduler(Options{Types: []string{"NODE"}, Salt: "salt"})
+	node := s.tables[0]
+	node.lower, node.upper, node.compared, node.repairs = 1, 900, true, 2
+	left := []Bad{{Span: Span{5, 9}, Rows: 1, Lacks: true}}
+	node.bad = left
+	s.repair(node)
+	if node.stage != stageCheck || node.sums[0].Min != 1 || node.sums[len(node.sums)-1].Max != 900 {
+		t.Fatalf("%s %v, want all of 1 to 900 compared", node.stage, node.sums)
+	}
+	node.bad, node.repairs = left, 2
+	s.repair(node)
+	if node.stage != stageDone || len(node.differs) != 1 {
+		t.Errorf("%s, differs %v, want it done, and the difference told", node.stage, node.differs)
 	}
 }

@@ -52,8 +52,7 @@ const (
 	longJob     = 4 * time.Second
 	apart       = 12 // comparisons that one side begins before the other
 	twinAfter   = 15 * time.Second
-	twinFactor  = 3
-	twinBlind   = 8               // the same while nothing like it was timed
+	twinBlind   = 40 * time.Second
 	lostRestore = 3 * time.Minute // a restore of which nobody knows may run so long, at least
 	stallAfter  = 15 * time.Minute
 )

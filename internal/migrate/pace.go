@@ -15,7 +15,7 @@ func (s *Scheduler) adapt(f *flight, r Record) {
 	if f.Kind == Restore && r.Rows > 0 || f.Kind == Checksum {
 		rows = r.Rows
 	}
-	slower := f.t.learn(f.Kind, rows, time.Duration(r.Took)*time.Millisecond)
+	slower := f.t.learn(f.Kind, rows, max(1, s.o.Batch/100), time.Duration(r.Took)*time.Millisecond)
 	if slower == 0 || !f.long {
 		return
 	}

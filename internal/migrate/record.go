@@ -25,6 +25,8 @@ type Bad struct {
 	Span
 	Rows int64 `json:"rows"`
 	Gap  int64 `json:"gap,omitempty"` // rows that do not differ, since the one before in the same comparison
+	// Lacks: the destination has fewer rows there.
+	Lacks bool `json:"lacks,omitempty"`
 }
 
 // Op is what a record says.

@@ -46,6 +46,7 @@ type flight struct {
 	followed int64 // since when this process does
 	twin     int64 // of it, or it is the twin of
 	twinned  bool  // it had one, or is one
+	guessed  bool  // nothing like it was timed when it was started
 	long     bool
 	load     int
 	took     int64 // milliseconds

@@ -269,6 +269,13 @@ func (s *Scheduler) repair(t *table) {
 	if !s.o.Frozen {
 		most = min(most, 2) // users write on: the last differences are theirs
 	}
+	if t.repairs >= most && !t.searched && slices.ContainsFunc(t.bad, func(b Bad) bool { return b.Lacks }) {
+		// A row does not stay: a value that is unique is still held by a row that lost it
+		// at the source, after the IDs around it were compared.
+		t.searched, t.repairs = true, most-2
+		s.check(t, t.full)
+		return
+	}
 	if len(t.bad) == 0 || t.repairs >= most {
 		t.differs = t.bad
 		s.finish(t)

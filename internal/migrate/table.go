@@ -94,6 +94,7 @@ type table struct {
 	small    []Bad // differs, and is too little to be compared finely
 	repaired []Bad // copied, to be compared again
 	repairs  int   // repairs begun
+	searched bool  // compared once more for a row that did not stay
 	givenUp  []Span
 	differs  []Bad  // in the end
 	outside  []Span // what only one side has, to be copied with what differs
@@ -138,9 +139,9 @@ func (t *table) expected(k Kind, rows int64) time.Duration {
 }
 
 // learn takes a job's time into account and returns how much slower than usual it
-// was; 0 when that cannot be said.
-func (t *table) learn(k Kind, rows int64, took time.Duration) float64 {
-	if rows < 500 || took < time.Second {
+// was; 0 when that cannot be said. A job of fewer rows than few tells nothing.
+func (t *table) learn(k Kind, rows, few int64, took time.Duration) float64 {
+	if rows < few || took < time.Second {
 		return 0
 	}
 	x := max(took.Seconds()-fixedCost, 0.05) / float64(rows)
