@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// What a form asks besides a task's inputs: these names are no input's.
+// What a form asks besides a task's inputs: these fields are no input's.
 const (
 	FieldMode    = "mode"    // plan or perform; not of a task that only reads
 	FieldConfirm = "confirm" // the answer to the plan's challenge; nor this
@@ -20,7 +20,7 @@ const (
 	FieldMore    = "more"  // a JSON object of inputs that the form has no field for
 )
 
-// Reserved lists the names that no input may have.
+// Reserved lists the names of fields that are no input's: see Input.Field.
 func Reserved() []string {
 	return []string{FieldMode, FieldConfirm, FieldPlan, FieldReason, FieldWatch, FieldMore}
 }
@@ -117,8 +117,12 @@ func (t *Task) ReadForm(text string) (Form, error) {
 		if slices.Contains(Reserved(), name) {
 			continue
 		}
-		if in := t.Input(name); in != nil && in.listed() && value == Unchosen {
+		in := t.ofField(name)
+		if in != nil && in.listed() && value == Unchosen {
 			continue
+		}
+		if in != nil {
+			name = in.Name
 		}
 		f.Inputs[name] = value
 	}
@@ -128,6 +132,25 @@ func (t *Task) ReadForm(text string) (Form, error) {
 		return Form{}, &InputErrors{Task: t.Name, Errors: errs}
 	}
 	return f, nil
+}
+
+// Field is what the input is called in a form: its name, unless the form itself asks
+// something of that name.
+func (in *Input) Field() string {
+	if slices.Contains(Reserved(), in.Name) {
+		return "input-" + in.Name
+	}
+	return in.Name
+}
+
+// ofField is the input that a form's field is for, nil for none.
+func (t *Task) ofField(name string) *Input {
+	for i := range t.Inputs {
+		if t.Inputs[i].Field() == name {
+			return &t.Inputs[i]
+		}
+	}
+	return nil
 }
 
 // listed tells whether a form shows the input as a list to choose from.

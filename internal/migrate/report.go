@@ -58,20 +58,53 @@ func (s *Scheduler) Report(now time.Time) Report {
 	return r
 }
 
-// Err is why a finished migration is not a success; nil when it is. Differences of
-// a source that users write to are normal.
-func (r Report) Err() error {
-	var names []string
+// Copied is how many rows were restored, those of secondary tables included.
+func (r Report) Copied() int64 {
+	n := int64(0)
+	for _, t := range r.Types {
+		n += t.Copied
+	}
+	return n
+}
+
+// Differing names the types that differ in the end.
+func (r Report) Differing() []string {
+	names := []string{}
 	for _, t := range r.Types {
 		if len(t.Differs) > 0 {
 			names = append(names, t.Type)
 		}
 	}
+	return names
+}
+
+// Summary is the whole in a sentence without its end.
+func (r Report) Summary() string {
+	jobs, ranges := 0, 0
+	for _, n := range r.Jobs {
+		jobs += n
+	}
+	for _, t := range r.Types {
+		ranges += t.Ranges
+	}
+	s := fmt.Sprintf("%d types, %d rows restored in %d ranges, %d jobs, %s", len(r.Types), r.Copied(), ranges, jobs, short(r.Took))
+	if r.GivenUp > 0 {
+		s += fmt.Sprintf(", %d ranges given up", r.GivenUp)
+	}
+	if r.Differs > 0 {
+		s += fmt.Sprintf(", %d types differ in the end", r.Differs)
+	}
+	return s
+}
+
+// Err is why a finished migration is not a success; nil when it is. Differences of
+// a source that users write to are normal.
+func (r Report) Err() error {
 	switch {
 	case r.GivenUp > 0:
 		return fmt.Errorf("%d ranges could not be copied; the report lists them", r.GivenUp)
 	case r.Differs > 0 && r.Frozen:
-		return fmt.Errorf("%d types still differ although the source is READ_ONLY: %s", r.Differs, strings.Join(names, ", "))
+		return fmt.Errorf("%d types still differ although the source is READ_ONLY: %s", r.Differs, strings.Join(r.Differing(), ", "))
 	}
 	return nil
 }

@@ -154,7 +154,7 @@ func (s *Source) calling(env *ops.Environment, name string) *workflow {
 
 // inputField is a task's input as an environment's form shows it: of hosts, its own.
 func inputField(in *ops.Input, env *ops.Environment) field {
-	f := field{Name: in.Name, Description: describe(in), Type: "string", Required: !in.Optional && in.Default == ""}
+	f := field{Name: in.Field(), Description: describe(in), Type: "string", Required: !in.Optional && in.Default == ""}
 	if in.Default != "" {
 		f.Default = quoted(in.Default)
 	}

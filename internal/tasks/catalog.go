@@ -110,7 +110,7 @@ type migrationEntry struct {
 }
 
 func migrationEntries() []migrationEntry {
-	return []migrationEntry{{&migrateStatusTask, migrateStatus}}
+	return []migrationEntry{{&migrateTask, migrateTo}, {&migrateStatusTask, migrateStatus}, {&migrateVerifyTask, migrateVerify}}
 }
 
 // OfMigration tells whether a task asks two stacks, with their own credentials.

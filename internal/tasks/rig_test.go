@@ -92,7 +92,8 @@ func (r *recorder) step(e ops.Effect, v ops.Values, checkpoint string) *ops.Step
 		Progress: func(done, total int64, unit string) {
 			r.progress = append(r.progress, fmt.Sprintf("%d/%d %s", done, total, unit))
 		},
-		Log: func(format string, args ...any) { r.logs = append(r.logs, fmt.Sprintf(format, args...)) },
+		Note: func(string) {},
+		Log:  func(format string, args ...any) { r.logs = append(r.logs, fmt.Sprintf(format, args...)) },
 		Artifact: func(_ context.Context, name string, data []byte) (string, error) {
 			r.artifacts[name] = string(data)
 			return "file:///run/artifacts/" + name, nil
