@@ -49,7 +49,9 @@ func TestCatalogNamesAndInputs(t *testing.T) {
 		"deploy-dashboard changes: instance (text), repo-beanstalk-number (text), workers-beanstalk-number (text), portal-beanstalk-number (text), source-ref (text) optional",
 		"delete-stack destroys: stacks (list of text)",
 		"release destroys: instance (text), repo-and-workers-version (text), repo-beanstalk-version (integer) = 0, portal-version (text), portal-beanstalk-version (integer) = 0, vpc-subnet-color (choice), staging-after (text) = none, old-stacks (text)",
+		"migrate destroys: source-host (host), destination-host (host), remain-read-only (boolean) = false, mode (choice) = auto, batch-size (integer) = 50000, backup-parallelism (integer) = 5, restore-parallelism (integer) = 4, types (text) = all, verify (choice) = standard",
 		"migrate-status reads: source-host (host), destination-host (host)",
+		"migrate-verify reads: source-host (host), destination-host (host), types (text) = all, batch-size (integer) = 50000",
 	}
 	var got []string
 	for _, task := range tasks.Catalog() {

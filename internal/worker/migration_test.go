@@ -1,0 +1,459 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/migrate"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/migrate/remote"
+	sim "github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/synapse"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/tasks"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/worker"
+)
+
+// A migrating is one run of the task migrate on two simulated stacks, in a bubble of
+// fake time: whole, from guards to result, with the real client and executor.
+type migrating struct {
+	*testing.T
+	stacks *sim.Stacks
+	docs   *memory
+	store  *store.Store
+	req    ops.Request
+	users  [2]string // host and instance that users are on
+	secret [2]string
+	dead   atomic.Bool
+	limit  time.Duration // of a build; 0: none
+	out    lockedBuffer
+}
+
+var pairHosts = [2]string{"https://repo-prod.prod.example.org", "https://repo-staging.prod.example.org"}
+
+func newMigrating(t *testing.T, c sim.Config, inputs ...string) *migrating {
+	t.Helper()
+	c.Profile, c.Scale = "R", 1000
+	switch {
+	case c.Types != nil:
+	case c.Situation == "final":
+		c.Types = []string{"TEAM", "ACL", "PRINCIPAL", "CHANGE"}
+	default: // a whole copy of CHANGE takes the test a minute
+		c.Types = []string{"TEAM", "ACL", "PRINCIPAL"}
+	}
+	p, err := sim.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &migrating{T: t, stacks: sim.NewStacks(p, time.Now, 1), docs: newMemory(), users: [2]string{pairHosts[0], "543"}, secret: [2]string{sim.SourceSecret, sim.DestinationSecret}}
+	m.store = store.New(m.docs)
+	m.again(inputs...)
+	return m
+}
+
+// again asks for another run, of the next document store.
+func (m *migrating) again(inputs ...string) {
+	m.docs = newMemory()
+	m.store = store.New(m.docs)
+	task, err := tasks.Catalog().Task("migrate")
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.req = ops.Request{Task: "migrate", TaskVersion: task.Version, Environment: "prod", Host: pairHosts[0], Lane: task.Lane, Requester: "grace", Synops: "v1",
+		Inputs: map[string]string{"source-host": pairHosts[0], "destination-host": pairHosts[1], "batch-size": "50"}}
+	for _, in := range inputs {
+		name, value, _ := strings.Cut(in, "=")
+		m.req.Inputs[name] = value
+	}
+}
+
+// A cord is a stack's wire that ends with the process.
+type cord struct {
+	m    *migrating
+	wire http.RoundTripper
+}
+
+func (c cord) RoundTrip(r *http.Request) (*http.Response, error) {
+	if c.m.dead.Load() {
+		return nil, errDead
+	}
+	return c.wire.RoundTrip(r)
+}
+
+func (m *migrating) Environment() *ops.Environment {
+	return &ops.Environment{Name: "prod", Hosts: pairHosts[:], Instances: []string{"54*"}}
+}
+
+// opened is what one process asks of the stacks.
+type opened struct {
+	*migrating
+	clients [2]*adminapi.Migration
+}
+
+func (o *opened) Host(side migrate.Side) string { return o.req.Inputs[side.String()+"-host"] }
+
+func (o *opened) Stack(side migrate.Side) tasks.MigrationStack { return o.clients[side] }
+
+func (o *opened) Users(context.Context) (string, synapse.Version, error) {
+	return o.users[0], synapse.Version{StackInstance: o.users[1]}, nil
+}
+
+func (o *opened) Follow(giveUp context.CancelCauseFunc) tasks.MigrationJobs {
+	return remote.New(o.clients[0], o.clients[1], giveUp)
+}
+
+// attempt performs the newest start in a process of its own.
+func (m *migrating) attempt(ctx context.Context) (*ops.Result, error) {
+	o := &opened{migrating: m}
+	for side := range o.clients {
+		c, err := adminapi.NewMigration(adminapi.Config{Host: pairHosts[side], Transport: cord{m, m.stacks.Wire(sim.Side(side), 70*time.Millisecond)}},
+			func(context.Context) (adminapi.Credential, error) {
+				return adminapi.Credential{Key: sim.Key, Secret: m.secret[side]}, nil
+			})
+		if err != nil {
+			m.Fatal(err)
+		}
+		defer c.Close()
+		o.clients[side] = c
+	}
+	c := worker.Config{
+		Documents: m.store, Catalog: tasks.Catalog(), Environment: m.Environment(), Host: m.req.Host, Synops: "v1", Out: &m.out, Attempt: ops.Attempt{Host: "h", Process: "p"},
+		Pure: func(name ops.TaskName) (ops.Procedure, error) { return tasks.Bind(name, nil) },
+		Open: func(_ context.Context, req *ops.Request) (*worker.Bound, error) {
+			p, err := tasks.BindMigration(req.Task, o)
+			return &worker.Bound{Procedure: p, InFlight: func() int { return 1 }}, err
+		},
+	}
+	if m.limit > 0 {
+		c.Limit, c.HandOver, c.Next = m.limit, m.limit/4, m.store.CreateStart
+	}
+	return worker.New(c).Work(ctx, ops.RunRef{Lane: m.req.Lane, Run: run1})
+}
+
+func (m *migrating) begin(kind ops.StartKind) {
+	m.Helper()
+	begin(m, m.store, m.req, func(s *ops.Start) { s.Kind, s.Confirm = kind, ops.ConfirmDigest("544 544.0") })
+}
+
+// ends performs an attempt that must leave a result of this outcome.
+func (m *migrating) ends(kind ops.StartKind, want ops.Outcome, code ops.Code, words ...string) *ops.Result {
+	m.Helper()
+	m.begin(kind)
+	r, err := m.attempt(m.Context())
+	return m.ended(r, err, want, code, words...)
+}
+
+func (m *migrating) ended(r *ops.Result, err error, want ops.Outcome, code ops.Code, words ...string) *ops.Result {
+	m.Helper()
+	if err != nil || r.Outcome != want || r.Code != code {
+		m.Fatalf("ended with %+v (%v), want %s (%s)\n%s", r, err, want, code, m.said())
+	}
+	text := r.Message + " " + r.Next
+	for _, e := range r.Effects {
+		text += " " + e.Message
+	}
+	contains(m, "what the result says", text, words...)
+	if v, err := m.store.Verify(context.Background(), ops.RunRef{Lane: m.req.Lane, Run: run1}); err != nil || v.Broken != "" {
+		m.Errorf("the documents do not hold together: %+v, %v", v, err)
+	}
+	for key, doc := range m.docs.docs {
+		for _, secret := range []string{sim.SourceSecret, sim.DestinationSecret} {
+			if strings.Contains(string(doc), secret) {
+				m.Errorf("%s holds a secret", key)
+			}
+		}
+	}
+	return r
+}
+
+// said is the end of what the workers said.
+func (m *migrating) said() string {
+	text := m.out.String()
+	return text[max(0, len(text)-4000):]
+}
+
+// status is the destination's; no rule may have been broken on the way there.
+func (m *migrating) status(want string) {
+	m.Helper()
+	m.stacks.Look(func(p *sim.Pair) {
+		equal(m, "the destination", p.StackStatus(sim.Destination), want)
+		if v := p.Violations(); len(v) > 0 {
+			m.Errorf("broken rules: %v", v)
+		}
+	})
+}
+
+// same wants both stacks to hold the same.
+func (m *migrating) same() sim.Summary {
+	m.Helper()
+	var s sim.Summary
+	m.stacks.Look(func(p *sim.Pair) { s = p.Summary() })
+	if s.Wrong > 0 || len(s.Violations) > 0 {
+		m.Errorf("%d rows are wrong %v; broken rules: %v\n%s", s.Wrong, s.WrongAre, s.Violations, m.said())
+	}
+	return s
+}
+
+func (m *migrating) set(side sim.Side, status string) {
+	m.stacks.Look(func(p *sim.Pair) { p.SetStackStatus(side, status) })
+}
+
+func (m *migrating) cancelRun() {
+	if _, err := m.store.CreateCancel(context.Background(), ops.RunRef{Lane: m.req.Lane, Run: run1}, ops.CancelMarker{By: "ada", At: time.Now().UTC()}); err != nil {
+		m.Error(err)
+	}
+}
+
+// documents counts those of the journal.
+func (m *migrating) documents() (n int) {
+	for _, key := range m.docs.writes {
+		if strings.Contains(key, "/journal/") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestMigration(t *testing.T) {
+	bubble(t, "a final pass with faults", func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 1, Situation: "final", Faults: true})
+		r := m.ends(ops.StartRun, ops.Succeeded, "", "4 types", "the destination is READ_WRITE", "the report is")
+		m.status("READ_WRITE")
+		s := m.same()
+		jobs := s.Jobs["source"]["backup"] + s.Jobs["destination"]["restore"]
+		t.Logf("%s; %d documents for %d copying jobs", r.Effects[0].Message, m.documents(), jobs)
+		if m.documents() > 3*jobs+40 {
+			t.Errorf("%d journal documents for %d backups and restores", m.documents(), jobs)
+		}
+		report, picture := "", ""
+		for key, doc := range m.docs.docs {
+			switch {
+			case strings.HasSuffix(key, ".md"):
+				report = string(doc)
+			case strings.HasSuffix(key, ".svg"):
+				picture = string(doc)
+			}
+		}
+		contains(t, "the report", report, "# Migration of 543 543.0 into 544 544.0", "| CHANGE | done |", "## Slowest jobs", "## What to tune", ".svg")
+		contains(t, "the picture", picture, "<svg", "CHANGE")
+		if strings.Contains(report, "answers its users with 503") {
+			t.Errorf("the report says that an open destination is closed:\n%s", report)
+		}
+	})
+	bubble(t, "it stays closed where that was asked for, and says so first", func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 2, Situation: "nightly", Writes: true}, "remain-read-only=true", "verify=full")
+		r := m.ends(ops.StartRun, ops.Succeeded, "", "the destination is READ_ONLY")
+		if !strings.HasPrefix(r.Message, "The destination repo-staging.prod.example.org is READ_ONLY") {
+			t.Errorf("the result begins with %q", r.Message)
+		}
+		m.status("READ_ONLY")
+		m.same()
+		m.again()
+		m.ends(ops.StartRun, ops.Succeeded, "")
+		m.status("READ_WRITE")
+		m.same()
+	})
+	bubble(t, "a row that cannot be copied", func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 5, Situation: "initial", Broken: map[string]int64{"ACTIVITY": 701}, Types: []string{"ACTIVITY", "TEAM"}})
+		r := m.ends(ops.StartRun, ops.RunFailed, ops.Conflict, "could not be copied", "new run")
+		if !strings.HasPrefix(r.Message, "The destination repo-staging.prod.example.org is READ_ONLY") {
+			t.Errorf("the result begins with %q", r.Message)
+		}
+		m.status("READ_ONLY")
+	})
+}
+
+// TestMigrationIsKilled at random instants, its process and its store with it: the
+// next process goes on, in the end both stacks are the same, and little was done
+// twice.
+func TestMigrationIsKilled(t *testing.T) {
+	for _, situation := range []string{"initial", "nightly", "final"} {
+		bubble(t, situation, func(t *testing.T) {
+			m := newMigrating(t, sim.Config{Seed: 3, Situation: situation, Faults: true, Writes: situation != "final"})
+			rng := rand.New(rand.NewPCG(3, 4))
+			const kills = 6
+			m.begin(ops.StartRun)
+			for n := range kills {
+				ctx, cancel := context.WithCancel(t.Context())
+				kill := time.AfterFunc(time.Duration(20+rng.IntN(200))*time.Second, func() {
+					m.dead.Store(true)
+					m.docs.sever(true)
+					cancel()
+				})
+				r, err := m.attempt(ctx)
+				cancel()
+				if err == nil {
+					kill.Stop()
+					m.ended(r, err, ops.Succeeded, "")
+					t.Logf("ended after %d kills", n)
+					break
+				}
+				time.Sleep(time.Duration(rng.IntN(300)) * time.Second)
+				m.dead.Store(false)
+				m.docs.sever(false)
+				m.begin(ops.StartResume)
+				if n == kills-1 {
+					r, err := m.attempt(t.Context())
+					m.ended(r, err, ops.Succeeded, "")
+				}
+			}
+			m.status("READ_WRITE")
+			s := m.same()
+			t.Logf("%d jobs did again what was done; %d documents", s.Repeated, m.documents())
+			if most := kills * 8; s.Repeated > most {
+				t.Errorf("%d jobs did again what was done, more than %d that can have been in flight", s.Repeated, most)
+			}
+		})
+	}
+}
+
+// TestMigrationIsHandedOver between builds.
+func TestMigrationIsHandedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 4, Situation: "initial", Faults: true})
+		m.limit = 8 * time.Minute
+		m.begin(ops.StartRun)
+		for n := 1; n < 20; n++ {
+			r, err := m.attempt(t.Context())
+			if errors.Is(err, worker.ErrHandedOver) {
+				m.status("READ_ONLY")
+				continue
+			}
+			m.ended(r, err, ops.Succeeded, "")
+			if n < 3 {
+				t.Errorf("it took %d builds, and so was handed over %d times", n, n-1)
+			}
+			break
+		}
+		m.status("READ_WRITE")
+		m.same()
+	})
+}
+
+func TestMigrationIsCanceled(t *testing.T) {
+	bubble(t, "while it copies", func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 5, Situation: "initial"})
+		at := time.AfterFunc(5*time.Minute, m.cancelRun)
+		defer at.Stop()
+		r := m.ends(ops.StartRun, ops.RunCanceled, ops.Canceled, "Canceled by ada", "run of migrate that copies all")
+		if !strings.HasPrefix(r.Message, "The destination repo-staging.prod.example.org is READ_ONLY") {
+			t.Errorf("the result begins with %q", r.Message)
+		}
+		m.status("READ_ONLY")
+		ran := 0
+		m.stacks.Look(func(p *sim.Pair) { ran = len(p.Ran()) })
+		time.Sleep(time.Hour)
+		m.again()
+		m.ends(ops.StartRun, ops.Succeeded, "")
+		m.status("READ_WRITE")
+		m.same()
+		if ran == 0 {
+			t.Error("nothing had run when it was canceled")
+		}
+	})
+	bubble(t, "before anything was restored", func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 5, Situation: "nightly"})
+		at := time.AfterFunc(11*time.Second, m.cancelRun)
+		defer at.Stop()
+		r := m.ends(ops.StartRun, ops.RunCanceled, ops.Canceled)
+		if !strings.HasPrefix(r.Message, "Canceled by ada") {
+			t.Errorf("the result begins with %q\n%s", r.Message, m.out.String())
+		}
+		m.status("READ_WRITE")
+	})
+}
+
+// TestMigrationIsDisturbed: what others do to the stacks meanwhile ends the run, and
+// what can be gone on with is.
+func TestMigrationIsDisturbed(t *testing.T) {
+	bubble(t, "somebody opens the destination", func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 6, Situation: "initial"})
+		at := time.AfterFunc(5*time.Minute, func() { m.set(sim.Destination, "READ_WRITE") })
+		defer at.Stop()
+		m.ends(ops.StartRun, ops.RunFailed, ops.Unavailable, "not READ_ONLY as it was set", "synops resume")
+		m.ends(ops.StartResume, ops.Succeeded, "")
+		contains(t, "the log", m.out.String(), "everything is compared again")
+		m.stacks.Look(func(p *sim.Pair) { // what was restored within a minute of it is theirs to answer for
+			if s := p.Summary(); s.Wrong > 0 {
+				t.Errorf("%d rows are wrong: %v", s.Wrong, s.WrongAre)
+			}
+		})
+	})
+	bubble(t, "somebody opens the source between two attempts of a final pass", func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 6, Situation: "final"})
+		ctx, stop := context.WithCancel(t.Context())
+		at := time.AfterFunc(80*time.Second, stop)
+		defer at.Stop()
+		m.begin(ops.StartRun)
+		if _, err := m.attempt(ctx); !errors.Is(err, worker.ErrStopped) {
+			t.Fatalf("told to stop it ended with %v", err)
+		}
+		m.set(sim.Source, "READ_WRITE")
+		r := m.ends(ops.StartResume, ops.RunRefused, ops.Conflict, "what it holds may have changed")
+		if !strings.HasPrefix(r.Message, "The destination repo-staging.prod.example.org is READ_ONLY") {
+			t.Errorf("the result begins with %q", r.Message)
+		}
+	})
+}
+
+// TestMigrationIsRefused before anything is begun.
+func TestMigrationIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		situation string
+		change    func(m *migrating)
+		guard     string
+	}{
+		"users are on the destination's host":     {"final", func(m *migrating) { m.users[0] = pairHosts[1] }, "migration-destination"},
+		"users are on the destination's instance": {"final", func(m *migrating) { m.users[1] = "544" }, "migration-destination"},
+		"nobody says what users are on":           {"final", func(m *migrating) { m.users[1] = "" }, "migration-destination"},
+		"a secret is wrong":                       {"final", func(m *migrating) { m.secret[1] = "another one" }, "migration-credential"},
+		"a final pass of a source that is open":   {"nightly", func(m *migrating) { m.req.Inputs["mode"] = "final" }, "migration-mode"},
+		"a first copy into what is full":          {"nightly", func(m *migrating) { m.req.Inputs["mode"] = "initial" }, "migration-mode"},
+		"a nightly pass into what is empty":       {"initial", func(m *migrating) { m.req.Inputs["mode"] = "nightly" }, "migration-mode"},
+		"a type that there is not":                {"final", func(m *migrating) { m.req.Inputs["types"] = "TEAM,ACLS" }, "migration-types"},
+		"hosts of two families":                   {"final", func(m *migrating) { m.req.Inputs["destination-host"] = "https://repo-staging.dev.example.org" }, "environment-host"},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			m := newMigrating(t, sim.Config{Seed: 1, Situation: c.situation})
+			c.change(m)
+			m.begin(ops.StartRun)
+			r, err := m.attempt(t.Context())
+			if err != nil || r.Outcome != ops.RunRefused || r.Guard != c.guard {
+				t.Fatalf("ended with %+v (%v), want a refusal by %s", r, err, c.guard)
+			}
+			m.status("READ_WRITE")
+			m.stacks.Look(func(p *sim.Pair) {
+				for _, j := range p.Ran() {
+					if j.Kind != sim.Counts {
+						t.Errorf("job %v ran", j)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestTwoMigrations: only one may hold the environment's lease.
+func TestTwoMigrations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 1, Situation: "final"})
+		other := ops.RunRef{Lane: ops.LaneMigrate, Run: "20261123T141502Z-migrate-aaaa"}
+		if _, _, err := m.store.AcquireLease(t.Context(), ops.Lease{Environment: "prod", Name: "migration", RunRef: other, Attempt: 1, At: time.Now()}, nil); err != nil {
+			t.Fatal(err)
+		}
+		m.begin(ops.StartRun)
+		r, err := m.attempt(t.Context())
+		if err != nil || r.Outcome != ops.RunRefused || !strings.Contains(r.Message, string(other.Run)) {
+			t.Fatalf("ended with %+v (%v)", r, err)
+		}
+		m.status("READ_WRITE")
+	})
+}
