@@ -161,7 +161,7 @@ func writePair(dir string, hosts, names [2]string) (string, error) {
 		{config, environmentOf(dir, hosts, names)},
 	} {
 		if err == nil {
-			err = os.WriteFile(file[0], []byte(file[1]), 0o600)
+			err = writeWhole(file[0], file[1])
 		}
 	}
 	if err != nil {
@@ -182,4 +182,13 @@ func judged(s migration.Summary) []string {
 		lines = append(lines, "  "+v)
 	}
 	return lines
+}
+
+// writeWhole writes a file that nobody ever sees a part of: whoever waits for it reads
+// it at once.
+func writeWhole(path, text string) error {
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
