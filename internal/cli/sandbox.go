@@ -29,7 +29,7 @@ func (a *app) sandboxCommand() *cobra.Command {
 		Use: "sandbox", Short: "Serve an in-memory Synapse on this machine, to try and rehearse",
 		Long: "sandbox serves a Synapse that lives in memory until Ctrl-C: users, OAuth clients, entities, realms,\n" +
 			"features and the service's oddities. A second stack (--second) shows what a wrong environment does.\n\n" +
-			"With --migration it serves two stacks as a migration sees them instead: tables of all types, jobs and\ntheir workers, and time that passes faster than ours (--speed). It watches whoever migrates:\nGET /sandbox/report, and the end of the command, name broken rules and wrong rows.\n\n" + faultsHelp(),
+			"With --migration it serves two stacks as a migration sees them instead: tables of all types, jobs\nand their workers, and time that passes faster than ours (--speed). It watches whoever migrates:\nGET /sandbox/report, and the end of the command, name broken rules and wrong rows.\n\n" + faultsHelp(),
 		Example: "  synops sandbox &\n  export SYNAPSE_ADMIN_PAT=" + sandbox.AdminToken + "\n  synops plan remove-user users=3350396 -e sandbox\n" +
 			"  synops sandbox --migration --situation final --speed 60 --write pair",
 		Args: noArgs,
@@ -59,16 +59,17 @@ func faultsHelp() string {
 	var b strings.Builder
 	b.WriteString(`Faults strike the calls they match until they are set anew; GET shows them, DELETE ends them:
 
-  curl -X PUT http://127.0.0.1:8544/sandbox/faults -d '{"active":[{"kind":"429","path":"/admin/","count":3}]}'
+  curl -X PUT http://127.0.0.1:8544/sandbox/faults \
+    -d '{"active":[{"kind":"429","path":"/admin/","count":3}]}'
 
-Beside its kind a fault may name a method, a part of the path, how many calls to skip, how many to strike
-(count), a latency ("20ms") before all else, and retry_after. The kinds:
+Beside its kind a fault may name a method, a part of the path, how many calls to skip, how many to
+strike (count), a latency ("20ms") before all else, and retry_after. The kinds:
 
 `)
 	for _, k := range sandbox.FaultKinds {
 		fmt.Fprintf(&b, "  %-17s %s\n", k.Kind, k.Does)
 	}
-	b.WriteString("\nBeside active, old_backend (true) has routes younger than 2024 unknown, and duplicate_realm (400, 409 or\n500) is the answer to a realm that is there already.")
+	b.WriteString("\nBeside active, old_backend (true) has routes younger than 2024 unknown, and duplicate_realm (400,\n409 or 500) is the answer to a realm that is there already.")
 	return b.String()
 }
 
