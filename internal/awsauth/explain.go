@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
@@ -87,26 +88,28 @@ func kindOf(code string) kind {
 
 // explainRest is for what is no answer of AWS: no credentials, no connection.
 func explainRest(doing string, err error) error {
-	text := err.Error()
 	e := &ops.Error{Code: ops.Unavailable, Message: doing + ": AWS cannot be reached: " + oneLine(last(err)) + ".", Hint: "Check the network, and AWS_ENDPOINT_URL if it is set.", Err: err}
 	switch {
-	case lacksCredentials(text):
+	case lacksCredentials(err):
 		e.Code, e.Message, e.Hint = ops.Denied, doing+": this process has no AWS credentials.", "Sign in (aws sso login, or AWS_PROFILE); in Actions grant id-token: write and set ROLE_TO_ASSUME."
-	case strings.Contains(strings.ToLower(text), "missing region"):
+	case strings.Contains(strings.ToLower(err.Error()), "missing region"):
 		e.Code, e.Message, e.Hint = ops.Invalid, doing+": no AWS region is known.", "Set region in the environments file."
 	}
 	return e
 }
 
 // lacksCredentials tells whether the default chain found nothing: the SDK has no
-// type for it.
-func lacksCredentials(text string) bool {
-	for _, part := range []string{"no EC2 IMDS role found", "failed to refresh cached credentials", "get identity: "} {
-		if strings.Contains(text, part) {
-			return true
-		}
+// type for it. Whoever has some and cannot renew them for want of a connection lacks
+// that.
+func lacksCredentials(err error) bool {
+	text := err.Error()
+	if strings.Contains(text, "no EC2 IMDS role found") {
+		return true
 	}
-	return false
+	if _, cut := errors.AsType[*smithyhttp.RequestSendError](err); cut {
+		return false
+	}
+	return strings.Contains(text, "failed to refresh cached credentials") || strings.Contains(text, "get identity: ")
 }
 
 // last is the innermost cause: the layers above it are the SDK's.

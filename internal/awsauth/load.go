@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
@@ -56,6 +57,9 @@ const (
 	sessionLife = time.Hour
 )
 
+// mostAttempts is how often a call is made that AWS throttles or a line drops.
+const mostAttempts = 5
+
 // Config is credentials and where to use them, for whoever hands them on without
 // knowing the SDK.
 type Config = aws.Config
@@ -65,7 +69,7 @@ type Config = aws.Config
 // http is taken for loopback only. The error is Invalid for options that make no
 // sense; whether the credentials are any good, Identity tells.
 func Load(ctx context.Context, o Options) (aws.Config, error) {
-	opts := []func(*config.LoadOptions) error{config.WithRetryMaxAttempts(5)}
+	opts := []func(*config.LoadOptions) error{config.WithRetryMaxAttempts(mostAttempts)}
 	if o.Region != "" {
 		opts = append(opts, config.WithRegion(o.Region))
 	}
@@ -84,7 +88,7 @@ func Load(ctx context.Context, o Options) (aws.Config, error) {
 		return aws.Config{}, &ops.Error{Code: ops.Invalid, Message: "The AWS configuration of this machine cannot be read: " + oneLine(err) + ".", Hint: "Check AWS_PROFILE and the files under ~/.aws.", Err: err}
 	}
 	if o.RoleARN == "" || !InActions(o.Getenv) {
-		return cfg, nil
+		return renewing(cfg), nil
 	}
 	if !rolePattern.MatchString(o.RoleARN) {
 		return aws.Config{}, &ops.Error{Code: ops.Invalid, Message: ops.Quote(o.RoleARN) + " is not a role's ARN.", Hint: "It looks like arn:aws:iam::111111111111:role/synops-observe."}
@@ -101,7 +105,31 @@ func Load(ctx context.Context, o Options) (aws.Config, error) {
 		w.Duration = sessionLife
 	})
 	cfg.Credentials = aws.NewCredentialsCache(provider, func(c *aws.CredentialsCacheOptions) { c.ExpiryWindow = renewBefore })
-	return cfg, nil
+	return renewing(cfg), nil
+}
+
+// renewing has credentials that AWS calls expired before their time is over fetched
+// anew, and the call made again. Those that are given once and for all stay as they
+// are.
+func renewing(cfg aws.Config) aws.Config {
+	cache, ok := cfg.Credentials.(*aws.CredentialsCache)
+	if !ok || cache.IsCredentialsProvider(credentials.StaticCredentialsProvider{}) {
+		return cfg
+	}
+	anew := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+		if code := CodeOfAPI(err); code != "ExpiredToken" && code != "ExpiredTokenException" {
+			return aws.UnknownTernary
+		}
+		cache.Invalidate()
+		return aws.TrueTernary
+	})
+	cfg.Retryer = func() aws.Retryer {
+		return retry.NewStandard(func(o *retry.StandardOptions) {
+			o.MaxAttempts = mostAttempts
+			o.Retryables = append([]retry.IsErrorRetryable{anew}, o.Retryables...)
+		})
+	}
+	return cfg
 }
 
 // InActions tells whether this is a GitHub Actions job that may ask for identity

@@ -12,6 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/awsauth"
 )
@@ -31,6 +35,7 @@ type outside struct {
 	token   func(w http.ResponseWriter, n int)
 	signed  string // Authorization of the last call to GetCallerIdentity
 	refuses string // STS's error code; "": none
+	expired string // the key that is not taken any more
 }
 
 func newOutside(t *testing.T) *outside {
@@ -50,6 +55,9 @@ func (o *outside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm()
 	w.Header().Set("Content-Type", "text/xml")
 	switch {
+	case o.expired != "" && strings.Contains(r.Header.Get("Authorization"), "Credential="+o.expired+"/"):
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code><Message>The security token included in the request is expired</Message></Error></ErrorResponse>`)
 	case o.refuses != "":
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprintf(w, `<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>not
@@ -140,6 +148,46 @@ func TestLoad_Renews(t *testing.T) {
 	}
 	if a, b := o.given[0].Get("WebIdentityToken"), o.given[1].Get("WebIdentityToken"); a == b {
 		t.Errorf("both exchanges used %s", a)
+	}
+}
+
+// TestLoad_EndsEarly: keys that AWS calls expired before their time are replaced, and
+// who asked does not notice.
+func TestLoad_EndsEarly(t *testing.T) {
+	isolate(t)
+	o := newOutside(t)
+	cfg, err := awsauth.Load(t.Context(), awsauth.Options{Region: "us-east-1", RoleARN: role, Getenv: o.actions()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"ASIA1", "ASIA2", "ASIA2"} {
+		if _, err := awsauth.WhoAmI(t.Context(), cfg); err != nil || !strings.Contains(o.signed, "Credential="+want+"/") {
+			t.Errorf("signed %q, %v; want with %s", o.signed, err, want)
+		}
+		o.mu.Lock()
+		o.expired = "ASIA1"
+		o.mu.Unlock()
+	}
+}
+
+// TestWhoAmI_RenewalFails: whoever cannot renew just now is told to try again, and not
+// that there is nothing to sign in with.
+func TestWhoAmI_RenewalFails(t *testing.T) {
+	cut := &smithyhttp.RequestSendError{Err: errors.New("connection reset by peer")}
+	for name, c := range map[string]struct {
+		err  error
+		code ops.Code
+	}{
+		"STS drops the call":    {&smithy.OperationError{ServiceID: "STS", OperationName: "AssumeRoleWithWebIdentity", Err: cut}, ops.Unavailable},
+		"STS has too many":      {&smithy.GenericAPIError{Code: "Throttling", Message: "Rate exceeded"}, ops.Unavailable},
+		"there is nothing":      {errors.New("static credentials are empty"), ops.Denied},
+		"this is no machine of": {fmt.Errorf("no EC2 IMDS role found, %w", cut), ops.Denied},
+	} {
+		cfg := aws.Config{Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1:1"), Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+			Credentials: aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, c.err }))}
+		if _, err := awsauth.WhoAmI(t.Context(), cfg); ops.CodeOf(err) != c.code {
+			t.Errorf("%s: %v (%s), want %s", name, err, ops.CodeOf(err), c.code)
+		}
 	}
 }
 

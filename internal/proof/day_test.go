@@ -105,19 +105,24 @@ type watcher struct {
 	s         stretch
 	ref       ops.RunRef
 	processes []*process
-	last      int // minute whose line the process at work printed last
+	last      int // minute whose line was printed last
+	attempt   int // and place in the log where the process before left in order
+	place     string
 	result    *ops.Result
 }
 
 // follow follows to the end. Each process is killed after kill, or leaves after
-// until; then another begins.
+// until; then another begins: anew behind one that was killed, and where it was behind
+// one that left.
 func (w *watcher) follow(kill, until time.Duration) {
 	t := w.b.t
 	for w.result == nil && len(w.processes) < 200 {
 		p := newProcess(dropped)
 		w.processes = append(w.processes, p)
-		w.last = 0
-		f := launcher.Follow{Log: w, Progress: func(ops.Heartbeat) {}, Attempt: func(n int, lost bool) {
+		if kill > 0 {
+			w.last = 0
+		}
+		f := launcher.Follow{Log: w, From: w.attempt, Cursor: w.place, Progress: func(ops.Heartbeat) {}, Attempt: func(n int, lost bool) {
 			if lost {
 				t.Errorf("attempt %d is told to be lost", n-1)
 			}
@@ -127,7 +132,7 @@ func (w *watcher) follow(kill, until time.Duration) {
 			time.AfterFunc(kill, func() { p.kill(); stop() })
 		}
 		if until > 0 {
-			f.Until = time.Now().Add(until)
+			f.Until, f.Left = time.Now().Add(until), func(n int, place string) { w.attempt, w.place = n, place }
 		}
 		r, err := w.b.launcher(p).Follow(ctx, w.ref, f)
 		stop()

@@ -217,7 +217,7 @@ func (e *Engine) rest(ctx context.Context, key attemptKey, place stream, c curso
 		// waited for without end.
 		settled = e.c.Now().Sub(since) >= 3*e.c.Pace.LogLag
 		if !settled {
-			if settled, err = e.settled(ctx, key); err != nil {
+			if settled, err = e.settled(ctx, key, since); err != nil {
 				return nil, c.String(), err
 			}
 		}
@@ -233,15 +233,21 @@ func (e *Engine) rest(ctx context.Context, key attemptKey, place stream, c curso
 }
 
 // settled tells whether all lines of an attempt's build must have appeared: it
-// ended long enough ago.
-func (e *Engine) settled(ctx context.Context, key attemptKey) (bool, error) {
+// ended long enough ago. Of one that AWS does not know any more it is the time since
+// its end was heard of that counts.
+func (e *Engine) settled(ctx context.Context, key attemptKey, since time.Time) (bool, error) {
 	x, attempt, err := e.c.Find(ctx, key.ref, key.n)
 	if err != nil {
 		return false, fmt.Errorf("reading what was started: %w", err)
 	}
 	s, err := e.survey(ctx, x, attempt)
-	if err != nil || s.build == nil || s.build.BuildStatus == cb.StatusTypeInProgress {
-		return err == nil && s.build == nil, err
+	switch {
+	case err != nil:
+		return false, err
+	case s.build == nil:
+		return e.c.Now().Sub(since) >= e.c.Pace.LogLag, nil
+	case s.build.BuildStatus == cb.StatusTypeInProgress:
+		return false, nil
 	}
 	return s.build.EndTime == nil || e.c.Now().Sub(*s.build.EndTime) >= e.c.Pace.LogLag, nil
 }
