@@ -279,6 +279,7 @@ const (
 	StateQueued  RunState = "queued"  // started, no worker yet
 	StateRunning RunState = "running" // an attempt has begun and has written no result
 	StateEnded   RunState = "ended"   // the newest attempt wrote a result
+	StateWaiting RunState = "waiting" // a staged run of which no stage is under way
 )
 
 // A RunStatus is what a run's documents say of it at one moment.

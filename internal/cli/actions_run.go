@@ -264,10 +264,28 @@ func (j *job) skip(why string, annotate func(title, text string) error, title, t
 // startStages carries a staged task out as far as it may go within the job. The
 // next job has nothing to follow: what is left is gone on with by the form Resume.
 func (j *job) startStages(ctx context.Context, asked *asking, answers launcher.Answers) error {
-	err := j.runStaged(ctx, asked, answers, &runFlags{until: j.followFor()})
+	doc, err := j.runStaged(ctx, asked, answers, &runFlags{until: j.followFor()})
+	return j.toldStages(ctx, doc, err, j.brief("", asked).Facts)
+}
+
+// toldStages ends a step that carried out stages: its summary is the timeline, with
+// what the form Resume takes where the whole waits. That it waits, or was left
+// because the job's time is up, is no failure.
+func (j *job) toldStages(ctx context.Context, doc *report.Stages, err error, facts []report.Fact) error {
 	if errors.Is(err, errLeft) {
 		j.say("The job's time is up; the stage that runs goes on. Come back with the form Resume.")
 		err = nil
+	}
+	if doc != nil {
+		ref := ops.RunRef{Run: doc.Run, Lane: ops.LaneDeploy}
+		b := report.Brief{Environment: doc.Environment, Facts: facts, Commands: j.commands(ref, doc.Over())[:1]}
+		if doc.Waits != nil {
+			_ = j.console.Notice(j.marked(string(doc.Task)), j.clean(doc.Sentence()))
+		}
+		if err != nil {
+			b.Text = j.clean(err.Error())
+		}
+		j.summarize(func(page *bytes.Buffer) error { return report.JobTimeline(page, *doc, b) })
 	}
 	return errors.Join(err, j.output("run", "", "watch", ops.WatchStart))
 }

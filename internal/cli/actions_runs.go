@@ -110,9 +110,19 @@ func (j *job) cancelForm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x, _, err := j.namedRun(ctx, fields)
+	x, v, err := j.namedRun(ctx, fields)
 	if err != nil {
 		return err
+	}
+	if isStaged(v.Request) {
+		stage, err := j.stopStages(ctx, x, v.Request, j.who(), oneLine(fields[ops.FieldReason]))
+		if err != nil {
+			return err
+		}
+		if stage == nil {
+			return j.summarizeStages(ctx, x)
+		}
+		x = &existing{st: x.st, ref: stage.RunRef, l: x.l}
 	}
 	asked, err := x.l.Cancel(ctx, x.ref, j.who(), oneLine(fields[ops.FieldReason]))
 	if err != nil {
@@ -130,8 +140,8 @@ func (j *job) cancelForm(ctx context.Context) error {
 	how.Until = j.now().Add(min(cancelGrace, j.followFor()))
 	_, err = x.l.Follow(ctx, x.ref, how)
 	tick.close()
-	v, lookErr := x.l.Look(ctx, x.ref)
-	if lookErr != nil {
+	var lookErr error
+	if v, lookErr = x.l.Look(ctx, x.ref); lookErr != nil {
 		return lookErr
 	}
 	switch {
@@ -153,7 +163,7 @@ func (j *job) resumeForm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return j.againForm(ctx, fields, (*launcher.Launcher).Resume)
+	return j.againForm(ctx, fields, ops.StartResume)
 }
 
 // settleForm is the step that finishes a run's clean-up; outputs as start's.
@@ -162,10 +172,10 @@ func (j *job) settleForm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return j.againForm(ctx, fields, (*launcher.Launcher).Settle)
+	return j.againForm(ctx, fields, ops.StartSettle)
 }
 
-func (j *job) againForm(ctx context.Context, fields map[string]string, start func(*launcher.Launcher, context.Context, ops.RunRef, launcher.Answers, bool) (bool, error)) error {
+func (j *job) againForm(ctx context.Context, fields map[string]string, kind ops.StartKind) error {
 	x, v, err := j.namedRun(ctx, fields)
 	if err != nil {
 		return err
@@ -181,15 +191,12 @@ func (j *job) againForm(ctx context.Context, fields map[string]string, start fun
 	j.by = j.who()
 	waiting, stop := context.WithTimeout(ctx, j.followFor())
 	defer stop()
-	f := &runFlags{plan: fields[ops.FieldPlan], confirm: fields[ops.FieldConfirm], detach: true, until: j.followFor()}
-	err = j.again(waiting, string(x.ref.Run), f, strings.Fields(fields[fieldSettle]), fields[fieldForce] == "true", start)
-	if isStaged(v.Request) {
-		if errors.Is(err, errLeft) {
-			err = nil // the stage that runs goes on; the form Resume comes back to it
-		}
-		return errors.Join(err, j.output("run", "", "watch", ops.WatchStart)) // carried out here, as far as it may go
+	f := &runFlags{plan: fields[ops.FieldPlan], confirm: fields[ops.FieldConfirm], detach: true, until: j.followFor(), force: fields[fieldForce] == "true"}
+	settle := strings.Fields(fields[fieldSettle])
+	if isStaged(v.Request) && kind == ops.StartResume { // carried out here, as far as it may go
+		return j.resumeStages(waiting, x, v, f, settle, fields[ops.FieldReason])
 	}
-	if err != nil {
+	if err := j.again(waiting, string(x.ref.Run), f, settle, kind); err != nil {
 		return err
 	}
 	now, err := x.l.Look(ctx, x.ref)
@@ -205,6 +212,33 @@ func (j *job) againForm(ctx context.Context, fields map[string]string, start fun
 		Facts: []report.Fact{{Label: "Run", Text: string(x.ref.Run), Code: true}, {Label: "By", Text: j.by}, {Label: "Reason", Text: oneLine(fields[ops.FieldReason])}}}
 	j.summarize(func(page *bytes.Buffer) error { return report.Job(page, b) })
 	return j.output("run", string(x.ref.Run), "watch", watch)
+}
+
+// resumeStages goes on with a staged run as far as it may go within the job.
+func (j *job) resumeStages(ctx context.Context, x *existing, v *launcher.View, f *runFlags, settle []string, reason string) error {
+	j.mayChange()
+	answers, err := j.answers(f)
+	if err != nil {
+		return err
+	}
+	if answers.Settle, err = settlements(settle); err != nil {
+		return err
+	}
+	doc, err := j.resumeStaged(ctx, x, v.Request, answers, f)
+	return j.toldStages(ctx, doc, err, []report.Fact{{Label: "Gone on with by", Text: j.by}, {Label: "Reason", Text: oneLine(reason)}})
+}
+
+// summarizeStages tells in the step's summary how far a staged run is.
+func (j *job) summarizeStages(ctx context.Context, x *existing) error {
+	s, err := j.whole(ctx, x.st, x.ref)
+	if err != nil {
+		return err
+	}
+	doc := s.timeline()
+	j.summarize(func(page *bytes.Buffer) error {
+		return report.JobTimeline(page, *doc, report.Brief{Environment: doc.Environment, Commands: j.commands(x.ref, true)})
+	})
+	return nil
 }
 
 // startedBefore tells whether this workflow run started an attempt of the run: one
@@ -228,7 +262,19 @@ func (j *job) onCancel(ctx context.Context) error {
 		return nil
 	}
 	l := j.launcher(st, nil, nil)
-	asked, err := l.Cancel(ctx, ref, j.who(), "its workflow run was canceled in GitHub")
+	const why = "its workflow run was canceled in GitHub"
+	if v, err := l.Look(ctx, ref); err == nil && isStaged(v.Request) {
+		x := &existing{st: st, ref: ref, l: l}
+		stage, err := j.stopStages(ctx, x, v.Request, j.who(), why)
+		if err != nil {
+			return err
+		}
+		if stage == nil {
+			return j.summarizeStages(ctx, x)
+		}
+		ref = stage.RunRef
+	}
+	asked, err := l.Cancel(ctx, ref, j.who(), why)
 	switch {
 	case err != nil:
 		return err

@@ -25,7 +25,7 @@ func TestInterrupt(t *testing.T) {
 			r := newRig(t)
 			r.dev.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Kind: sandbox.Held, Path: "certificationStatus", Skip: 1}}})
 			cmd := exec.Command("synops", "run", "decertify-user", "users=3400001,3400003,3400005,3400007,3400009", "-e", "dev", "--rate", "0", "--format", format)
-			cmd.Env = r.environ()
+			cmd.Env = environ(r.vars)
 			var out bytes.Buffer
 			cmd.Stdout = &out
 			errs, err := cmd.StderrPipe()

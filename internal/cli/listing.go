@@ -140,13 +140,20 @@ func (a *app) collect(ctx context.Context, st *store.Store, f runsFilter, since 
 			rows = append(rows, row)
 		}
 	}
+	if f.task == "" || isStaged(&ops.Request{Task: ops.TaskName(f.task)}) {
+		staged, err := a.wholeRows(ctx, st, f, since)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, staged...)
+	}
 	// IDs tell the second; those of one second are put in order here.
 	slices.SortStableFunc(rows, func(x, y report.Row) int { return y.Asked.Compare(x.Asked) })
 	return rows[:min(len(rows), f.limit)], nil
 }
 
 // listed are the words that the column OUTCOME shows.
-var listed = []string{"succeeded", "refused", "failed", "canceled", "running", "queued", lost, unreadable}
+var listed = []string{"succeeded", "refused", "failed", "canceled", "running", "queued", string(ops.StateWaiting), lost, unreadable}
 
 const lost, unreadable = "lost", "unreadable"
 
@@ -211,6 +218,11 @@ func (a *app) leasesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			staged, err := a.wholeLeases(cmd.Context(), st)
+			if err != nil {
+				return err
+			}
+			leases = append(leases, staged...)
 			leases = slices.DeleteFunc(leases, func(l ops.Lease) bool { return a.environment != "" && string(l.Environment) != a.environment })
 			if leases == nil {
 				leases = []ops.Lease{}

@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 	// The race detector's programs sleep a second before they exit unless told not to.
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	testscript.Main(m, map[string]func(){"synops": func() {
+		standInStages(os.Getenv(standInMigrate))
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		code := cli.Main(ctx, os.Args[1:], cli.System())
 		stop()

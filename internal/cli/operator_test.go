@@ -72,7 +72,7 @@ func TestOperatorsPage(t *testing.T) {
 		for _, command := range b.commands {
 			words := stand.Replace(command)
 			cmd := exec.CommandContext(t.Context(), "bash", "-c", words)
-			cmd.Dir, cmd.Env = l.dir, l.environ()
+			cmd.Dir, cmd.Env = l.dir, environ(l.vars)
 			out, err := cmd.CombinedOutput()
 			if got := strconv.Itoa(cmd.ProcessState.ExitCode()); got != cmp.Or(b.how["exit"], "0") {
 				t.Fatalf("docs/operator.md:%d: %s: %v\n%s", b.line, words, err, out)

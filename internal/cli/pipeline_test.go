@@ -26,6 +26,7 @@ type lane struct {
 	config string // the environments file in the bundle
 	worker string // the program in it
 	users  int    // how many were used up
+	bin    string // what a build of lane deploy finds first; a tool that has done its work is held while there is a file hold
 }
 
 // newLane acts as a job that passed the environment's reviewers. Its test goes on

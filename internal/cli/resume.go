@@ -13,7 +13,6 @@ import (
 
 func (a *app) resumeCommand() *cobra.Command {
 	var f runFlags
-	var force bool
 	var settle []string
 	cmd := &cobra.Command{
 		Use: "resume RUN", Short: "Go on with a run that failed or whose worker died",
@@ -21,11 +20,11 @@ func (a *app) resumeCommand() *cobra.Command {
 			"was begun without a word of how it ended is settled first. It attaches to a run that is running\nand prints the result of one that ended for good.",
 		Args: oneRun, ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.again(cmd.Context(), args[0], &f, settle, force, (*launcher.Launcher).Resume)
+			return a.again(cmd.Context(), args[0], &f, settle, ops.StartResume)
 		},
 	}
 	a.registerShared(&f, cmd)
-	settleFlags(cmd, &settle, &force)
+	settleFlags(cmd, &settle, &f.force)
 	return cmd
 }
 
@@ -36,7 +35,6 @@ func settleFlags(cmd *cobra.Command, settle *[]string, force *bool) {
 
 func (a *app) settleCommand() *cobra.Command {
 	var f runFlags
-	var force bool
 	var settle []string
 	cmd := &cobra.Command{
 		Use: "settle RUN", Short: "Finish the clean-up of a run that was canceled or lost; begin nothing new",
@@ -44,19 +42,19 @@ func (a *app) settleCommand() *cobra.Command {
 			"clean-up and ends the run. It is for a run that was canceled, or whose worker died and that nobody\nwants to go on with.",
 		Args: oneRun, ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.again(cmd.Context(), args[0], &f, settle, force, (*launcher.Launcher).Settle)
+			return a.again(cmd.Context(), args[0], &f, settle, ops.StartSettle)
 		},
 	}
 	cmd.Flags().BoolVar(&f.detach, "detach", false, "start it and leave")
 	a.registerGlass(cmd)
 	cmd.Flags().DurationVar(&f.until, "until", 0, "leave after this `TIME`, with exit code 4")
-	settleFlags(cmd, &settle, &force)
+	settleFlags(cmd, &settle, &f.force)
 	return cmd
 }
 
-// again starts the next attempt of a run in the given way and follows it.
-func (a *app) again(ctx context.Context, run string, f *runFlags, settle []string, force bool,
-	start func(*launcher.Launcher, context.Context, ops.RunRef, launcher.Answers, bool) (bool, error)) error {
+// again starts the next attempt of a run, to go on with it or to settle it, and
+// follows it.
+func (a *app) again(ctx context.Context, run string, f *runFlags, settle []string, kind ops.StartKind) error {
 	a.mayChange()
 	answers, err := a.answers(f)
 	if err != nil {
@@ -77,10 +75,14 @@ func (a *app) again(ctx context.Context, run string, f *runFlags, settle []strin
 		return err
 	}
 	if isStaged(v.Request) {
-		return a.resumeStaged(ctx, x, v.Request, answers, f)
+		if kind == ops.StartSettle {
+			return a.settleStaged(ctx, x)
+		}
+		_, err := a.resumeStaged(ctx, x, v.Request, answers, f)
+		return err
 	}
 	// Attaching, or telling how it ended, takes no token.
-	if !attaches(v, force) {
+	if !attaches(v, f.force) {
 		if err := a.starts(ctx, x, v.RunStatus); err != nil {
 			return err
 		}
@@ -90,7 +92,11 @@ func (a *app) again(ctx context.Context, run string, f *runFlags, settle []strin
 			}
 		}
 	}
-	started, err := start(x.l, ctx, x.ref, answers, force)
+	start := x.l.Resume
+	if kind == ops.StartSettle {
+		start = x.l.Settle
+	}
+	started, err := start(ctx, x.ref, answers, f.force)
 	if err != nil {
 		return err
 	}

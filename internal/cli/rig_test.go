@@ -24,6 +24,8 @@ type rig struct {
 	dev  *sandbox.Synapse
 	vars map[string]string
 	now  func() time.Time
+
+	apart bool // commands are processes of their own, and die with their context
 }
 
 func newRig(t *testing.T) *rig {
@@ -76,6 +78,9 @@ func (r *rig) in(ctx context.Context, vars map[string]string, args ...string) an
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	if r.apart {
+		return r.process(ctx, worker, all, args)
+	}
 	code := cli.Main(ctx, args, cli.Process{
 		In: strings.NewReader(""), Out: &out, Err: &errs, Width: 100, Host: "laptop", Command: []string{worker}, Now: r.now,
 		Getenv: func(name string) string { return all[name] },
@@ -88,10 +93,22 @@ func (r *rig) in(ctx context.Context, vars map[string]string, args ...string) an
 	return answer{code, out.String(), errs.String()}
 }
 
-// environ is the rig's variables for a real process.
-func (r *rig) environ() []string {
+// process runs a command line as a process of its own, which is killed when ctx ends.
+func (r *rig) process(ctx context.Context, program string, vars map[string]string, args []string) answer {
+	r.t.Helper()
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = environ(vars), &out, &errs, 10*time.Second
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		r.t.Fatal(err)
+	}
+	return answer{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
+}
+
+// environ is variables for a real process.
+func environ(vars map[string]string) []string {
 	var env []string
-	for name, value := range r.vars {
+	for name, value := range vars {
 		env = append(env, name+"="+value)
 	}
 	return env

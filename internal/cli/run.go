@@ -126,6 +126,7 @@ type runFlags struct {
 	noWait  bool
 	until   time.Duration
 	stage   string // the last one to carry out, of a task with stages
+	force   bool   // resume and settle: a worker that is still there is stopped first
 }
 
 func (a *app) registerShared(f *runFlags, cmd *cobra.Command) {
@@ -212,7 +213,8 @@ func (a *app) runCommand() *cobra.Command {
 				return a.plan(cmd.Context(), asked)
 			}
 			if len(asked.task.Stages) > 0 {
-				return a.runStaged(cmd.Context(), asked, answers, &f)
+				_, err := a.runStaged(cmd.Context(), asked, answers, &f)
+				return err
 			}
 			if f.stage != "" {
 				return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("%s has no stages, and --until says %s.", asked.task.Name, ops.Quote(f.stage)), Hint: "Give how long to follow, such as 330m."}

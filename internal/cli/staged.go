@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +34,10 @@ type staged struct {
 	last    string           // the stage to leave after; "" for none
 	until   time.Time        // when to leave; zero: never
 	noWait  bool
+	force   bool // a worker that is still there is stopped first
 	stages  []*launcher.StageView
+	stopped *ops.CancelMarker
+	asked   time.Time         // when it was started; zero where that does not matter
 	waits   *report.StageWait // why the run stands still; nil while it goes on
 }
 
@@ -84,7 +86,7 @@ func (a *app) staged(st *store.Store, choice *environments.Choice, req *ops.Requ
 	if err != nil {
 		return nil, err
 	}
-	s := &staged{a: a, st: st, choice: choice, task: task, req: req, answers: answers, last: f.stage, noWait: f.noWait}
+	s := &staged{a: a, st: st, choice: choice, task: task, req: req, answers: answers, last: f.stage, noWait: f.noWait, force: f.force}
 	if st != nil {
 		s.look = a.launcher(st, nil, nil)
 	}
@@ -100,17 +102,18 @@ func (a *app) staged(st *store.Store, choice *environments.Choice, req *ops.Requ
 	return s, s.check()
 }
 
-// runStaged starts a staged task and carries it out as far as it may go.
-func (a *app) runStaged(ctx context.Context, asked *asking, answers launcher.Answers, f *runFlags) error {
+// runStaged starts a staged task and carries it out as far as it may go. The
+// timeline, which it prints, is nil where nothing was started.
+func (a *app) runStaged(ctx context.Context, asked *asking, answers launcher.Answers, f *runFlags) (*report.Stages, error) {
 	if _, err := a.staged(nil, asked.choice, asked.request, f, answers); err != nil {
-		return err
+		return nil, err
 	}
 	plan, err := a.wholePlan(ctx, asked)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if answers.PlanDigest != "" && answers.PlanDigest != plan.Digest {
-		return &ops.Refusal{Guard: "plan", Code: ops.Conflict, Reason: fmt.Sprintf("the plan now is %s, not the approved %s. %s", plan.Digest, answers.PlanDigest, strings.Join(plan.Difference(asked.task, answers.Approved), " ")),
+		return nil, &ops.Refusal{Guard: "plan", Code: ops.Conflict, Reason: fmt.Sprintf("the plan now is %s, not the approved %s. %s", plan.Digest, answers.PlanDigest, strings.Join(plan.Difference(asked.task, answers.Approved), " ")),
 			Remedy: "Look at the plan again and approve the new one."}
 	}
 	// What was agreed to is the whole; each stage is asked about for itself.
@@ -118,15 +121,19 @@ func (a *app) runStaged(ctx context.Context, asked *asking, answers launcher.Ans
 	answers.PlanDigest, answers.Approved, answers.Confirm = "", nil, ""
 	st, err := a.open(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s, err := a.staged(st, asked.choice, asked.request, f, answers)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	key := a.claimKey()
+	if err := s.free(ctx, key); err != nil { // before anything is written
+		return nil, err
 	}
 	var attached bool
-	if s.ref, attached, err = s.look.Enter(ctx, a.claimKey(), asked.request, whole); err != nil {
-		return a.notLaunched(s.ref, err)
+	if s.ref, attached, err = s.look.Enter(ctx, key, asked.request, whole); err != nil {
+		return nil, a.notLaunched(s.ref, err)
 	}
 	a.header(asked.task, asked.request, s.ref, attached)
 	a.began(s.ref.Run)
@@ -134,99 +141,31 @@ func (a *app) runStaged(ctx context.Context, asked *asking, answers launcher.Ans
 }
 
 // resumeStaged goes on with a staged run.
-func (a *app) resumeStaged(ctx context.Context, x *existing, req *ops.Request, answers launcher.Answers, f *runFlags) error {
+func (a *app) resumeStaged(ctx context.Context, x *existing, req *ops.Request, answers launcher.Answers, f *runFlags) (*report.Stages, error) {
 	choice, err := a.chooseFor(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s, err := a.staged(x.st, choice, req, f, answers)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.ref = x.ref
 	a.began(s.ref.Run)
 	return s.drive(ctx)
 }
 
-// showStaged prints how far a staged run is.
-func (a *app) showStaged(ctx context.Context, x *existing, req *ops.Request) error {
-	file, err := a.environments()
-	if err != nil {
-		return err
-	}
-	env, err := file.Environment(req.Environment)
-	if err != nil {
-		return err
-	}
-	s, err := a.staged(x.st, &environments.Choice{Environment: env, Host: req.Host}, req, &runFlags{}, launcher.Answers{})
-	if err != nil {
-		return err
-	}
-	s.ref = x.ref
-	if err := s.read(ctx); err != nil {
-		return err
-	}
-	return s.print()
-}
-
-// cancelStaged has no further stage of a run begin, and cancels the one under way.
-func (a *app) cancelStaged(ctx context.Context, x *existing, req *ops.Request, reason string, grace time.Duration, detach bool) error {
-	if _, err := x.l.Cancel(ctx, x.ref, oneLine(a.p.requester()), reason); err != nil {
-		return err
-	}
-	a.say("%s  The cancel is durable: no further stage begins.", a.mark(req.Environment))
-	for _, stage := range mustTask(req).Stages {
-		task, err := tasks.Catalog().Task(stage.Task)
-		if err != nil {
-			return err
-		}
-		v, err := x.l.Stage(ctx, x.ref.Run, stage, task.Lane)
-		if err != nil {
-			return err
-		}
-		if v.View != nil && v.State() != ops.StateEnded {
-			a.say("Stage %s is under way as %s.", stage.Name, v.Run)
-			return a.cancel(ctx, string(v.Run), reason, grace, detach)
-		}
-	}
-	return a.showStaged(ctx, x, req)
-}
-
-// mustTask is the task of a request that is known to be in the catalog.
-func mustTask(req *ops.Request) *ops.Task {
-	task, err := tasks.Catalog().Task(req.Task)
-	if err != nil {
-		return &ops.Task{}
-	}
-	return task
-}
-
-// isStaged tells whether a run is carried out by others.
-func isStaged(req *ops.Request) bool {
-	task, err := tasks.Catalog().Task(req.Task)
-	return err == nil && len(task.Stages) > 0
-}
-
-// read looks at every stage.
-func (s *staged) read(ctx context.Context) error {
-	s.stages = make([]*launcher.StageView, len(s.task.Stages))
-	for i, stage := range s.task.Stages {
-		task, err := tasks.Catalog().Task(stage.Task)
-		if err != nil {
-			return err
-		}
-		if s.stages[i], err = s.look.Stage(ctx, s.ref.Run, stage, task.Lane); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // drive carries out one stage after the other, and prints the timeline at the end,
 // whatever it is.
-func (s *staged) drive(ctx context.Context) error {
+func (s *staged) drive(ctx context.Context) (*report.Stages, error) {
 	if err := s.read(ctx); err != nil {
-		return err
+		return nil, err
+	}
+	if s.stopped != nil && !s.done() {
+		return nil, s.wasCanceled()
+	}
+	if err := s.take(ctx); err != nil {
+		return nil, err
 	}
 	var err error
 	for i := range s.stages {
@@ -244,7 +183,7 @@ func (s *staged) drive(ctx context.Context) error {
 	reading, stop := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer stop()
 	if again := s.read(reading); again != nil {
-		return errors.Join(err, again)
+		return nil, errors.Join(err, again)
 	}
 	if left {
 		err, s.waits = errLeft, &report.StageWait{Why: "left; the stage that runs goes on.", Next: s.command()}
@@ -252,9 +191,9 @@ func (s *staged) drive(ctx context.Context) error {
 	if _, ok := errors.AsType[*ended](err); ok {
 		s.waits = &report.StageWait{Why: "a stage did not succeed. Put right what its report tells.", Next: s.command()}
 	} else if err != nil && !left {
-		return err
+		return s.timeline(), err
 	}
-	return errors.Join(err, s.print())
+	return s.timeline(), errors.Join(err, s.print())
 }
 
 func (s *staged) command() string { return "synops resume " + string(s.ref.Run) + s.a.flagsStart() }
@@ -264,10 +203,11 @@ func (s *staged) command() string { return "synops resume " + string(s.ref.Run) 
 // started.
 func (s *staged) advance(ctx context.Context, i int) error {
 	v := s.stages[i]
-	if m, err := s.st.CancelMarker(ctx, s.ref); err != nil {
+	var err error
+	if s.stopped, err = s.st.CancelMarker(ctx, s.ref); err != nil {
 		return err
-	} else if m != nil {
-		return &ops.Error{Code: ops.Canceled, Message: fmt.Sprintf("%s was canceled by %s.", s.ref.Run, ops.Clip(m.By)), Hint: "Start it anew."}
+	} else if s.stopped != nil {
+		return s.wasCanceled()
 	}
 	asked, err := s.asking(&v.Stage)
 	if err != nil {
@@ -307,7 +247,7 @@ func (s *staged) begun(ctx context.Context, v *launcher.StageView, asked *asking
 		if err != nil {
 			return ref, false, err
 		}
-		_, err = l.Resume(ctx, v.RunRef, s.once(), false)
+		_, err = l.Resume(ctx, v.RunRef, s.once(), s.force)
 		s.a.say("run  %s (resumed)", v.Run)
 		return v.RunRef, true, err
 	case v.Stage.Irreversible != "" && s.answers.Confirm == "":
@@ -352,7 +292,7 @@ func (s *staged) stop(ctx context.Context, v *launcher.StageView, asked *asking)
 	if answer == "" { // its task asks for none: the stage's own name is the answer
 		answer = v.Stage.Name
 	}
-	s.waits = &report.StageWait{Stage: v.Stage.Name, Why: v.Stage.Irreversible + ".", Plan: plan,
+	s.waits = &report.StageWait{Stage: v.Stage.Name, Why: v.Stage.Irreversible + ".", Plan: plan, Answer: answer,
 		Next: s.command() + " --plan " + string(plan.Digest) + " --confirm " + ops.ShellQuote(answer)}
 	return nil
 }
@@ -417,25 +357,4 @@ func (s *staged) asking(stage *ops.Stage) (*asking, error) {
 	req.Task, req.TaskVersion, req.Inputs, req.Lane, req.Synops = task.Name, task.Version, values.Canonical(), task.Lane, version()
 	req.Reason = oneLine(strings.TrimSpace(fmt.Sprintf("stage %s of %s. %s", stage.Name, s.ref.Run, s.req.Reason)))
 	return &asking{task: task, choice: s.choice, values: values, request: &req}, nil
-}
-
-// print prints the timeline.
-func (s *staged) print() error {
-	doc := report.Stages{Run: s.ref.Run, Task: s.task.Name, Environment: s.req.Environment, Requester: s.req.Requester, Waits: s.waits}
-	for _, v := range s.stages {
-		row := report.StageRow{Stage: v.Stage.Name, Task: v.Stage.Task, State: "not begun"}
-		if v.View != nil {
-			row.Run, row.State = v.Run, v.RunStatus.String()
-			if v.Lost() {
-				row.State += " (lost?)"
-			}
-			row.Started = v.Starts[0].At
-			if v.State() == ops.StateEnded {
-				row.Ended, row.Message = v.Result.Ended, v.Result.Message
-			}
-		}
-		doc.Stages = append(doc.Stages, row)
-	}
-	a := s.a
-	return a.print(doc, func(w io.Writer) error { return report.Timeline(w, doc, a.style()) })
 }

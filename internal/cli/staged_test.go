@@ -3,6 +3,8 @@ package cli_test
 import (
 	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,32 +12,52 @@ import (
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/tasks"
 )
 
-// standInStages has the release's migrations be other tasks that destroy: what is
-// asked here is how stages are carried out, not what they do.
-func standInStages(t *testing.T) *ops.Task {
+// standInMigrate is the variable by which a process of this test binary has the
+// release's migrations be the task that it names.
+const standInMigrate = "STAND_IN_MIGRATE"
+
+// standInStages has the release's migrations be another task that destroys, where one
+// is named: what is asked here is how stages are carried out, not what they do. It
+// changes the catalog, so a test gives it to processes of their own.
+func standInStages(name string) {
+	task, err := tasks.Catalog().Task("release")
+	if err != nil || name == "" {
+		return
+	}
+	for i, user := range map[int]string{1: "3350396", 2: "3350397"} {
+		task.Stages[i].Task, task.Stages[i].Inputs = ops.TaskName(name), map[string]string{"users": user}
+	}
+}
+
+// newReleaseLane is a deploy lane whose commands carry out releases with stand-ins for
+// the migrations, each in a process that dies with its context.
+func newReleaseLane(t *testing.T) (l *lane, stages []ops.Stage) {
 	t.Helper()
+	l, sources := newDeployLane(t)
+	jar := jarOf(t, "repo/RepositoryBuilderMain", "nlb/BindNetworkLoadBalancersMain")
+	for _, branch := range []string{"release-543", "release-544", "develop"} {
+		sources.Commit(stackBuilderSource, branch, map[string]string{"made.jar": jar})
+	}
+	l.rig.apart, l.rig.vars[standInMigrate] = true, "remove-user-2fa"
 	task, err := tasks.Catalog().Task("release")
 	if err != nil {
 		t.Fatal(err)
 	}
-	was := slices.Clone(task.Stages) // the catalog's own are changed in place
-	t.Cleanup(func() { copy(task.Stages, was) })
-	for i, user := range map[int]string{1: "3350396", 2: "3350397"} {
-		task.Stages[i].Task, task.Stages[i].Inputs = "remove-user-2fa", map[string]string{"users": user}
-	}
-	return task
+	return l, task.Stages
 }
 
 // timeline is what a staged run says of itself in JSON.
 type timeline struct {
-	Run    string
-	Stages []struct{ Stage, State, Run string }
-	Waits  *struct {
-		Stage, Next string
-		Plan        *ops.Plan
+	Run, State string
+	Stages     []struct{ Stage, State, Run string }
+	Waits      *struct {
+		Stage, Next, Answer string
+		Plan                *ops.Plan
 	}
 }
 
@@ -49,27 +71,17 @@ func timelineOf(t *testing.T, got answer) (doc timeline) {
 
 var releaseArgs = []string{"run", "release", "instance=544", "repo-and-workers-version=544.0", "portal-version=544.0", "vpc-subnet-color=Green", "old-stacks=repo-dev-543-0", "-e", "dev", "--format", "json"}
 
-// TestRelease carries releases out whose stages stand in for those of the catalog. No
-// other test goes on meanwhile: the catalog is everybody's.
-func TestRelease(t *testing.T) {
-	unraced(t)
-	task := standInStages(t)
-	t.Run("KilledAtEveryStage", func(t *testing.T) { releaseKilled(t, task) })
-	t.Run("Stops", releaseStops)
-}
+var releaseRun = regexp.MustCompile(`20\d{6}T\d{6}Z-release-[0-9a-f]+`)
 
-// releaseKilled: a release is left the moment each stage has begun,
-// and resumed: every stage is carried out exactly once, each behind its own answer.
-func releaseKilled(t *testing.T, task *ops.Task) {
-	l, sources := newDeployLane(t)
-	jar := jarOf(t, "repo/RepositoryBuilderMain", "nlb/BindNetworkLoadBalancersMain")
-	sources.Commit(stackBuilderSource, "release-544", map[string]string{"made.jar": jar})
-	sources.Commit(stackBuilderSource, "release-543", map[string]string{"made.jar": jar})
-	sources.Commit(stackBuilderSource, "develop", map[string]string{"made.jar": jar})
+// TestRelease_LauncherKilled: a release's launcher is killed the moment each stage has
+// begun, and the release resumed: every stage is carried out exactly once, each
+// behind its own answer.
+func TestRelease_LauncherKilled(t *testing.T) {
+	l, stages := newReleaseLane(t)
 	wantAnswer(t, l.synops(nil, append([]string{"run", "build-stack"}, buildStackArgs("543", "543.0")...)...), 0, "SUCCEEDED") // the old one
 
 	args, run := releaseArgs, ""
-	for i, stage := range task.Stages {
+	for i, stage := range stages {
 		before := l.started()
 		ctx, kill := context.WithCancel(t.Context())
 		go func() { // dies as soon as the stage has been begun
@@ -83,7 +95,7 @@ func releaseKilled(t *testing.T, task *ops.Task) {
 		got := l.in(ctx, nil, args...)
 		kill()
 		if run == "" {
-			run = regexp.MustCompile(`20\d{6}T\d{6}Z-release-[0-9a-f]+`).FindString(got.stderr + got.stdout)
+			run = releaseRun.FindString(got.stderr + got.stdout)
 		}
 		// Resumed, the stage is attached to, or found done; then the next one stops.
 		doc := timelineOf(t, l.synops(nil, "resume", run, "-e", "dev", "--format", "json"))
@@ -92,13 +104,13 @@ func releaseKilled(t *testing.T, task *ops.Task) {
 				t.Fatalf("after killing in %s: %+v\nthe killed one said\n%s%s", stage.Name, doc.Stages, got.stdout, got.stderr)
 			}
 		}
-		if i+1 == len(task.Stages) {
+		if i+1 == len(stages) {
 			if doc.Waits != nil {
 				t.Errorf("it waits for %+v", doc.Waits)
 			}
 			break
 		}
-		if doc.Waits == nil || doc.Waits.Stage != task.Stages[i+1].Name || doc.Waits.Plan == nil {
+		if doc.Waits == nil || doc.Waits.Stage != stages[i+1].Name || doc.Waits.Plan == nil {
 			t.Fatalf("after %s it waits for %+v", stage.Name, doc.Waits)
 		}
 		args = append(strings.Fields(doc.Waits.Next)[1:], "--format", "json") // as it says itself
@@ -112,6 +124,84 @@ func releaseKilled(t *testing.T, task *ops.Task) {
 	if status, _ := l.Dev.Stacks.Stack("repo-dev-543-0"); status != "" && status != "DELETE_COMPLETE" {
 		t.Errorf("the old stack is %s", status)
 	}
+}
+
+// TestRelease_WorkersKilled: in each stage the worker is killed in the midst of its
+// work, and the release resumed until that stage is done: a worker's death is told,
+// what it did is found out, and the next stage begins no sooner.
+func TestRelease_WorkersKilled(t *testing.T) {
+	l, stages := newReleaseLane(t)
+	wantAnswer(t, l.synops(nil, append([]string{"run", "build-stack"}, buildStackArgs("543", "543.0")...)...), 0, "SUCCEEDED") // the old one
+	args, run := releaseArgs, ""
+	for i, stage := range stages {
+		killed := l.killWorkerOf(stage)
+		got := l.synops(nil, args...)
+		if n := <-killed; n != 1 {
+			t.Fatalf("%d workers of %s were killed; it said\n%s%s", n, stage.Name, got.stdout, got.stderr)
+		}
+		wantAnswer(t, got, 1, "The worker of stage "+stage.Name, "is gone and left no result", "synops resume ")
+		if run == "" {
+			run = releaseRun.FindString(got.stderr)
+		}
+		wantAnswer(t, l.synops(nil, "show", run, "-e", "dev"), 0, "running (lost?)", "the worker of stage "+stage.Name+" is gone", "synops resume "+run)
+		var doc timeline
+		for tries := 0; ; tries++ {
+			args = []string{"resume", run, "-e", "dev", "--format", "json"}
+			if doc.Waits != nil && doc.Waits.Stage == stage.Name { // a second run of it has an answer of its own
+				args = append(args, "--plan", string(doc.Waits.Plan.Digest), "--confirm", doc.Waits.Answer)
+			}
+			again := l.synops(nil, args...)
+			doc = timelineOf(t, again)
+			if doc.Stages[i].State == "succeeded" {
+				break
+			}
+			if i+1 < len(stages) && doc.Stages[i+1].Run != "" || tries == 3 {
+				t.Fatalf("stage %s, resumed: %+v\n%s", stage.Name, doc.Stages, again.stderr)
+			}
+		}
+		if i+1 < len(stages) {
+			if doc.Waits == nil || doc.Waits.Stage != stages[i+1].Name {
+				t.Fatalf("after %s it waits for %+v", stage.Name, doc.Waits)
+			}
+			args = append(strings.Fields(doc.Waits.Next)[1:], "--format", "json")
+		}
+	}
+	wantAnswer(t, l.synops(nil, "show", run, "-e", "dev"), 0, "5 of 5 stages done")
+	wantAnswer(t, l.synops(nil, "runs", "-e", "dev", "--task", "release", "--outcome", "succeeded"), 0, run)
+}
+
+// killWorkerOf has the worker of the stage killed once it is in the midst of its work,
+// and tells how many were.
+func (l *lane) killWorkerOf(stage ops.Stage) <-chan int {
+	hold, held := filepath.Join(l.bin, "hold"), filepath.Join(l.bin, "held")
+	project, there := "synops-deploy", func() bool { _, err := os.Stat(held); return err == nil }
+	switch before := len(l.Cloud.Asked()); stage.Name {
+	case "migrate", "final-migration":
+		project, there = "synops-admin", func() bool { return l.rig.dev.Held() > 0 }
+		l.rig.dev.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Kind: sandbox.Held, Path: "2fa", Method: "DELETE"}}})
+	case "remove-old-stack":
+		there = func() bool {
+			return slices.ContainsFunc(l.Cloud.Asked()[before:], func(c emulator.Ask) bool { return c.Action == "cloudformation:DeleteStack" })
+		}
+	default:
+		_ = os.Remove(held)
+		if err := os.WriteFile(hold, nil, 0o600); err != nil {
+			l.rig.t.Fatal(err)
+		}
+	}
+	killed := make(chan int, 1)
+	go func() {
+		look := time.NewTicker(5 * time.Millisecond)
+		defer look.Stop()
+		for !there() && l.rig.t.Context().Err() == nil {
+			<-look.C
+		}
+		n := l.Dev.CodeBuild.Kill(project)
+		l.rig.dev.SetFaults(sandbox.Faults{})
+		_ = os.Remove(hold)
+		killed <- n
+	}()
+	return killed
 }
 
 // started counts the runs that pipelines other than lane plan's were asked to begin.
@@ -136,29 +226,47 @@ func (l *lane) runsOf(run string) int {
 	return n
 }
 
-// releaseStops: before what cannot be taken back, at the stage named, and where
-// an answer is wrong; a canceled one goes on no more.
-func releaseStops(t *testing.T) {
-	l, sources := newDeployLane(t)
-	sources.Commit(stackBuilderSource, "release-544", map[string]string{"made.jar": jarOf(t, "repo/RepositoryBuilderMain")})
+// TestRelease_Stops: before what cannot be taken back, at the stage named, and where
+// an answer is wrong. One release at a time: it has a lease, and is listed, until all
+// is done or it is canceled; a canceled one goes on no more.
+func TestRelease_Stops(t *testing.T) {
+	l, _ := newReleaseLane(t)
 	text := slices.DeleteFunc(slices.Clone(releaseArgs), func(s string) bool { return s == "--format" || s == "json" })
 	plan := l.synops(nil, append([]string{"plan"}, text[1:]...)...)
 	wantAnswer(t, plan, 0, "stage/switch-load-balancers  runs bind-load-balancers; stops first: users are on the new instance", "Each stage is planned when it is reached")
 	wantAnswer(t, l.synops(nil, append(text, "--until", "build-stagin")...), 2, "has no stage \"build-stagin\"", "build-staging, migrate")
 	wantAnswer(t, l.synops(nil, append(text, "--plan", "sha256:"+strings.Repeat("0", 64))...), 3, "the plan now is")
+	wantAnswer(t, l.synops(nil, "leases", "-e", "dev"), 0, "No leases are held.")
 	got := l.synops(nil, append(text, "--until", "build-staging")...)
 	wantAnswer(t, got, 0, "1 of 5 stages done", "left after stage build-staging", "synops resume ")
-	run := regexp.MustCompile(`20\d{6}T\d{6}Z-release-[0-9a-f]+`).FindString(got.stderr)
+	run := releaseRun.FindString(got.stderr)
+
+	wantAnswer(t, l.synops(nil, "leases", "-e", "dev"), 0, "release  dev", run)
+	wantAnswer(t, l.synops(nil, text...), 3, `lease "release"`, "(guard lease)", "is held by "+run, "synops resume "+run, "synops cancel "+run, "Nothing: no run was started")
+	for flag, listed := range map[string]bool{"--task=release": true, "--outcome=waiting": true, "--outcome=succeeded": false, "--requester=nobody": false} {
+		got := l.synops(nil, "runs", "-e", "dev", flag)
+		if wantAnswer(t, got, 0); strings.Contains(got.stdout, run) != listed {
+			t.Errorf("runs %s:\n%s", flag, got.stdout)
+		}
+	}
+	wantAnswer(t, l.synops(nil, "show", run, "-e", "dev"), 0, "1 of 5 stages done", "no stage is under way", "synops resume "+run)
+	wantAnswer(t, l.synops(nil, "settle", run, "-e", "dev"), 2, "is carried out by its stages' runs", "synops cancel "+run)
+
 	wantAnswer(t, l.synops(nil, "resume", run, "-e", "dev"), 0, "It waits before stage migrate, which cannot be taken back: the destination's rows are replaced.", "--confirm jdoe")
 	wantAnswer(t, l.synops(nil, "resume", run, "-e", "dev", "--confirm", "somebody"), 3, "a stage did not succeed", "another answer")
-	wantAnswer(t, l.synops(nil, "cancel", run, "-e", "dev"), 0, "no further stage begins")
+	wantAnswer(t, l.synops(nil, "cancel", run, "-e", "dev"), 0, "no further stage begins", "1 of 5 stages done, canceled")
 	wantAnswer(t, l.synops(nil, "resume", run, "-e", "dev", "--confirm", "jdoe"), 130, "was canceled by")
+	wantAnswer(t, l.synops(nil, "runs", "-e", "dev", "--outcome", "canceled"), 0, run)
+	wantAnswer(t, l.synops(nil, "leases", "-e", "dev"), 0, "No leases are held.")
+	again := l.synops(nil, append(text, "--until", "build-staging")...)
+	wantAnswer(t, again, 0, "1 of 5 stages done")
+	wantAnswer(t, l.synops(nil, "runs", "-e", "dev", "--task", "release"), 0, run, releaseRun.FindString(again.stderr))
 }
 
 // A stage whose task is not there is said before anything is begun.
 func TestRelease_NeedsItsStages(t *testing.T) {
-	task := standInStages(t)
-	task.Stages[2].Task = "no-such-task"
+	t.Parallel()
 	r := newRig(t)
-	wantAnswer(t, r.synops(nil, releaseArgs[:len(releaseArgs)-2]...), 2, "stage final-migration", `there is no task "no-such-task"`, "Nothing")
+	r.apart = true
+	wantAnswer(t, r.synops(map[string]string{standInMigrate: "no-such-task"}, releaseArgs[:len(releaseArgs)-2]...), 2, "stage migrate", `there is no task "no-such-task"`, "Nothing")
 }

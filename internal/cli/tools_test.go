@@ -104,8 +104,9 @@ func newDeployLane(t *testing.T) (*lane, *toolruntest.Server) {
 		t.Fatal(err)
 	}
 	bin := t.TempDir()
+	l.bin = bin
 	for name, script := range map[string]string{
-		"java": "case \"$1\" in -version) echo 'openjdk version \"stand-in\"' >&2;; *) exec " + builder + " \"$@\";; esac",
+		"java": "case \"$1\" in -version) echo 'openjdk version \"stand-in\"' >&2;; *) " + builder + " \"$@\" || exit; [ ! -e " + bin + "/hold ] || touch " + bin + "/held; while [ -e " + bin + "/hold ]; do sleep 0.02; done;; esac",
 		"mvn":  "case \"$2\" in -version) echo 'Apache Maven stand-in';; *) mkdir -p target && cp made.jar target/stack-builder-0.2.0-SNAPSHOT-jar-with-dependencies.jar && echo BUILD SUCCESS;; esac",
 	} {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil { //nolint:gosec // it is to be run

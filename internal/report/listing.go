@@ -29,10 +29,11 @@ type column struct {
 	cells []string
 	color func(row int) string // nil: none
 	most  int                  // widest; 0: as wide as it needs
+	whole bool                 // never cut, although it is the last
 }
 
-// table writes columns side by side. The last is cut at the page's width, since
-// it is the least telling.
+// table writes columns side by side. The last is cut at the page's width where it is
+// the least telling.
 func (p *page) table(columns []column) {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
@@ -57,7 +58,7 @@ func (p *page) table(columns []column) {
 				}
 			}
 			width := widths[i]
-			if i == len(columns)-1 {
+			if i == len(columns)-1 && !c.whole {
 				width = max(8, min(width, p.Width-used))
 			}
 			text = clip(text, width)

@@ -50,7 +50,7 @@ var releaseTask = ops.Task{
 		}},
 		{Name: "remove-old-stack", Task: "delete-stack", Irreversible: "the old instance's stacks and their data are deleted", Inputs: map[string]string{"stacks": "{old-stacks}"}},
 	},
-	Class: ops.Destroys, Lane: ops.LaneDeploy, NoService: true, Exempt: true,
+	Class: ops.Destroys, Lane: ops.LaneDeploy, Lease: "release", NoService: true, Exempt: true,
 	Environments: []ops.EnvironmentName{"dev", "prod"},
 	Noun:         "stage", Plural: "stages", Deciding: []string{"task", "inputs"}, TimeLimit: toolLimit,
 }
