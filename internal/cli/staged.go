@@ -214,15 +214,15 @@ func (s *staged) advance(ctx context.Context, i int) error {
 		return err
 	}
 	s.a.say("%s  stage %s: %s", s.a.mark(s.req.Environment), v.Stage.Name, asked.task.Title)
-	ref, started, err := s.begun(ctx, v, asked)
-	if err != nil || !started {
+	ref, from, err := s.begun(ctx, v, asked)
+	if err != nil || from == 0 {
 		return err
 	}
 	l, err := s.starter(ctx, asked)
 	if err != nil {
 		return err
 	}
-	r, err := l.Follow(ctx, ref, launcher.Follow{Log: s.a.err, Until: s.until})
+	r, err := l.Follow(ctx, ref, launcher.Follow{Log: s.a.err, Until: s.until, From: from})
 	switch {
 	case errors.Is(err, launcher.ErrLost):
 		return &ops.Error{Code: ops.Unavailable, Err: err, Message: fmt.Sprintf("The worker of stage %s (%s) is gone and left no result.", v.Stage.Name, ref.Run), Hint: "Go on with: " + s.command()}
@@ -235,34 +235,38 @@ func (s *staged) advance(ctx context.Context, i int) error {
 	return nil
 }
 
-// begun returns the stage's run that goes on, which it starts or resumes if need
-// be. started is false where the stage must wait for an answer.
-func (s *staged) begun(ctx context.Context, v *launcher.StageView, asked *asking) (ref ops.RunRef, started bool, err error) {
+// begun returns the stage's run that goes on, which it starts or resumes if need be,
+// and the attempt to follow it from; 0 where the stage must wait for an answer.
+func (s *staged) begun(ctx context.Context, v *launcher.StageView, asked *asking) (ref ops.RunRef, from int, err error) {
 	switch {
 	case v.View != nil && v.State() != ops.StateEnded && !v.Lost():
 		s.a.say("run  %s (attached)", v.Run)
-		return v.RunRef, true, nil
+		return v.RunRef, 1, nil
 	case v.View != nil && resumable(v.RunStatus):
 		l, err := s.starter(ctx, asked)
 		if err != nil {
-			return ref, false, err
+			return ref, 0, err
 		}
-		_, err = l.Resume(ctx, v.RunRef, s.once(), s.force)
-		s.a.say("run  %s (resumed)", v.Run)
-		return v.RunRef, true, err
+		if _, err = l.Resume(ctx, v.RunRef, s.once(), s.force); err != nil {
+			return ref, 0, err
+		}
+		starts, err := s.st.Starts(ctx, v.RunRef)
+		s.a.say("run  %s (resumed with attempt %d)", v.Run, len(starts))
+		return v.RunRef, len(starts), err
 	case v.Stage.Irreversible != "" && s.answers.Confirm == "":
-		return ref, false, s.stop(ctx, v, asked)
+		return ref, 0, s.stop(ctx, v, asked)
 	}
 	l, err := s.starter(ctx, asked)
 	if err != nil {
-		return ref, false, err
+		return ref, 0, err
 	}
 	l.Hold = s.a.hold(s.req.Environment, asked.task.LeaseFor(asked.values), s.noWait)
 	ref, _, err = l.Launch(ctx, v.Next(s.ref.Run), asked.request, s.once())
-	if err == nil {
-		s.a.say("run  %s", ref.Run)
+	if err != nil {
+		return ref, 0, err
 	}
-	return ref, true, err
+	s.a.say("run  %s", ref.Run)
+	return ref, 1, nil
 }
 
 // once gives the answers to the first stage that is started: they are to its plan.

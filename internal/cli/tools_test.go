@@ -70,7 +70,11 @@ func standInStack(name, topic string) error {
 	sets := cloudformation.NewChangeSetCreateCompleteWaiter(c, func(o *cloudformation.ChangeSetCreateCompleteWaiterOptions) {
 		o.MinDelay, o.MaxDelay = time.Millisecond, 10*time.Millisecond
 	})
-	if err := sets.Wait(ctx, &cloudformation.DescribeChangeSetInput{StackName: &name, ChangeSetName: set}, 20*time.Second); err != nil {
+	made := &cloudformation.DescribeChangeSetInput{StackName: &name, ChangeSetName: set}
+	if err := sets.Wait(ctx, made, 20*time.Second); err != nil {
+		if out, _ := c.DescribeChangeSet(ctx, made); out != nil && strings.Contains(aws.ToString(out.StatusReason), "didn't contain changes") {
+			return nil // it is as wanted
+		}
 		return err
 	}
 	if _, err := c.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{StackName: &name, ChangeSetName: set}); err != nil {
