@@ -264,8 +264,24 @@ func (j *job) skip(why string, annotate func(title, text string) error, title, t
 // startStages carries a staged task out as far as it may go within the job. The
 // next job has nothing to follow: what is left is gone on with by the form Resume.
 func (j *job) startStages(ctx context.Context, asked *asking, answers launcher.Answers) error {
-	doc, err := j.runStaged(ctx, asked, answers, &runFlags{until: j.followFor()})
+	ref, st, err := j.startedHere(ctx)
+	if err != nil {
+		return err
+	}
+	if ref.Run != "" {
+		if starts, err := st.Starts(ctx, ref); err != nil || len(starts) > 0 {
+			return errors.Join(err, j.againStages(ctx, &existing{st: st, ref: ref}))
+		}
+	}
+	doc, err := j.runStaged(ctx, j.jobKey(startJob), asked, answers, &runFlags{until: j.followFor()})
 	return j.toldStages(ctx, doc, err, j.brief("", asked).Facts)
+}
+
+// againStages tells how far a staged run is to a job that is run again: it starts
+// nothing, as with any other run.
+func (j *job) againStages(ctx context.Context, x *existing) error {
+	j.say("Nothing was started: a job that is run again only tells how far %s is. To go on with it, fill in the form Resume; do not re-run this one.", x.ref.Run)
+	return errors.Join(j.summarizeStages(ctx, x), j.output("run", "", "watch", ops.WatchStart))
 }
 
 // toldStages ends a step that carried out stages: its summary is the timeline, with
@@ -280,7 +296,7 @@ func (j *job) toldStages(ctx context.Context, doc *report.Stages, err error, fac
 		ref := ops.RunRef{Run: doc.Run, Lane: ops.LaneDeploy}
 		b := report.Brief{Environment: doc.Environment, Facts: facts, Commands: j.commands(ref, doc.Over())[:1]}
 		if doc.Waits != nil {
-			_ = j.console.Notice(j.marked(string(doc.Task)), j.clean(doc.Sentence()))
+			_ = j.console.Notice(j.marked("waits"), j.clean(doc.Sentence()))
 		}
 		if err != nil {
 			b.Text = j.clean(err.Error())

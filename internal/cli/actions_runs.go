@@ -194,6 +194,9 @@ func (j *job) againForm(ctx context.Context, fields map[string]string, kind ops.
 	f := &runFlags{plan: fields[ops.FieldPlan], confirm: fields[ops.FieldConfirm], detach: true, until: j.followFor(), force: fields[fieldForce] == "true"}
 	settle := strings.Fields(fields[fieldSettle])
 	if isStaged(v.Request) && kind == ops.StartResume { // carried out here, as far as it may go
+		if n := j.p.Getenv("GITHUB_RUN_ATTEMPT"); n != "" && n != "1" {
+			return j.againStages(ctx, x)
+		}
 		return j.resumeStages(waiting, x, v, f, settle, fields[ops.FieldReason])
 	}
 	if err := j.again(waiting, string(x.ref.Run), f, settle, kind); err != nil {
@@ -234,6 +237,7 @@ func (j *job) summarizeStages(ctx context.Context, x *existing) error {
 	if err != nil {
 		return err
 	}
+	s.waits = s.standsStill()
 	doc := s.timeline()
 	j.summarize(func(page *bytes.Buffer) error {
 		return report.JobTimeline(page, *doc, report.Brief{Environment: doc.Environment, Commands: j.commands(x.ref, true)})

@@ -26,6 +26,7 @@ type lane struct {
 	config string // the environments file in the bundle
 	worker string // the program in it
 	users  int    // how many were used up
+	line   string // that a build of a deploy lane runs before the program
 	bin    string // what a build of lane deploy finds first; a tool that has done its work is held while there is a file hold
 }
 

@@ -213,7 +213,7 @@ func (a *app) runCommand() *cobra.Command {
 				return a.plan(cmd.Context(), asked)
 			}
 			if len(asked.task.Stages) > 0 {
-				_, err := a.runStaged(cmd.Context(), asked, answers, &f)
+				_, err := a.runStaged(cmd.Context(), a.claimKey(), asked, answers, &f)
 				return err
 			}
 			if f.stage != "" {

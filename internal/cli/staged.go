@@ -103,8 +103,8 @@ func (a *app) staged(st *store.Store, choice *environments.Choice, req *ops.Requ
 }
 
 // runStaged starts a staged task and carries it out as far as it may go. The
-// timeline, which it prints, is nil where nothing was started.
-func (a *app) runStaged(ctx context.Context, asked *asking, answers launcher.Answers, f *runFlags) (*report.Stages, error) {
+// timeline, which it prints, is nil where nothing was started. key claims the run.
+func (a *app) runStaged(ctx context.Context, key string, asked *asking, answers launcher.Answers, f *runFlags) (*report.Stages, error) {
 	if _, err := a.staged(nil, asked.choice, asked.request, f, answers); err != nil {
 		return nil, err
 	}
@@ -127,7 +127,6 @@ func (a *app) runStaged(ctx context.Context, asked *asking, answers launcher.Ans
 	if err != nil {
 		return nil, err
 	}
-	key := a.claimKey()
 	if err := s.free(ctx, key); err != nil { // before anything is written
 		return nil, err
 	}
@@ -253,7 +252,9 @@ func (s *staged) begun(ctx context.Context, v *launcher.StageView, asked *asking
 		starts, err := s.st.Starts(ctx, v.RunRef)
 		s.a.say("run  %s (resumed with attempt %d)", v.Run, len(starts))
 		return v.RunRef, len(starts), err
-	case v.Stage.Irreversible != "" && s.answers.Confirm == "":
+	case v.Stage.Irreversible != "" && (s.answers.Confirm == "" || s.answers.PlanDigest == ""):
+		// An answer without its plan could be meant for another stage: two may ask for
+		// the same.
 		return ref, 0, s.stop(ctx, v, asked)
 	}
 	l, err := s.starter(ctx, asked)

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -44,6 +45,7 @@ func newReleaseLane(t *testing.T) (l *lane, stages []ops.Stage) {
 		sources.Commit(stackBuilderSource, branch, map[string]string{"made.jar": jar})
 	}
 	l.rig.apart, l.rig.vars[standInMigrate] = true, "remove-user-2fa"
+	l.bundle(l.line + " " + standInMigrate + "=remove-user-2fa") // a build may plan the whole
 	task, err := tasks.Catalog().Task("release")
 	if err != nil {
 		t.Fatal(err)
@@ -268,7 +270,9 @@ func TestRelease_Stops(t *testing.T) {
 	wantAnswer(t, l.synops(nil, "settle", run, "-e", "dev"), 2, "is carried out by its stages' runs", "synops cancel "+run)
 
 	wantAnswer(t, l.synops(nil, "resume", run, "-e", "dev"), 0, "It waits before stage migrate, which cannot be taken back: the destination's rows are replaced.", "--confirm jdoe")
-	wantAnswer(t, l.synops(nil, "resume", run, "-e", "dev", "--confirm", "somebody"), 3, "a stage did not succeed", "another answer")
+	wantAnswer(t, l.synops(nil, "resume", run, "-e", "dev", "--confirm", "jdoe"), 0, "It waits before stage migrate") // an answer to no plan
+	plans := timelineOf(t, l.synops(nil, "resume", run, "-e", "dev", "--format", "json")).Waits.Plan.Digest
+	wantAnswer(t, l.synops(nil, "resume", run, "-e", "dev", "--confirm", "somebody", "--plan", string(plans)), 3, "a stage did not succeed", "another answer")
 	wantAnswer(t, l.synops(nil, "cancel", run, "-e", "dev"), 0, "no further stage begins", "1 of 5 stages done, canceled")
 	wantAnswer(t, l.synops(nil, "resume", run, "-e", "dev", "--confirm", "jdoe"), 130, "was canceled by")
 	wantAnswer(t, l.synops(nil, "runs", "-e", "dev", "--outcome", "canceled"), 0, run)
@@ -276,6 +280,51 @@ func TestRelease_Stops(t *testing.T) {
 	again := l.synops(nil, append(text, "--until", "build-staging")...)
 	wantAnswer(t, again, 0, "1 of 5 stages done")
 	wantAnswer(t, l.synops(nil, "runs", "-e", "dev", "--task", "release"), 0, run, releaseRun.FindString(again.stderr))
+}
+
+// TestRelease_Actions: a release from GitHub's forms: planned, reviewed, stopped
+// before each stage that cannot be taken back, gone on with by the form Resume with
+// that stage's own plan and answer, and canceled. Summaries are its timeline.
+func TestRelease_Actions(t *testing.T) {
+	l, stages := newReleaseLane(t)
+	s := &steps{lane: l, vars: map[string]string{"GITHUB_RUN_ID": "77", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_REPOSITORY": "Sage-Bionetworks/synapse-ops-dev",
+		"GITHUB_REPOSITORY_ID": "5678", "GITHUB_ACTOR": "grace", "GITHUB_SERVER_URL": "https://github.com", "CONTEXT": "dev", "SYNOPS_ENVIRONMENT": "dev"}}
+	task := []string{"SYNOPS_TASK", "release", "SYNOPS_FORM", form(t, "instance", "544", "repo-and-workers-version", "544.0", "portal-version", "544.0",
+		"vpc-subnet-color", "Green", "old-stacks", "repo-dev-543-0", "mode", "perform", "reason", "weekly")}
+	wantAnswer(t, s.step("synops-observe", "plan", task...), 0)
+	s.wantSummary("## release in dev: the plan", "stops first: users are on the new instance")
+	s.wantOutputs("go", "true")
+	bound := append([]string{"SYNOPS_PLAN", s.outputs["digest"], "SYNOPS_PLAN_RUN", s.outputs["plan-run"]}, task...)
+	got := s.step("synops-perform", "start", bound...)
+	wantAnswer(t, got, 0, "::notice title=dev release waits::1 of 5 stages done, waits before migrate")
+	s.wantOutputs("run", "", "watch", "start")
+	s.wantSummary("## release in dev: 1 of 5 stages done, waits before migrate", "| build-staging | succeeded |", "`Run: resume`", "- **confirm**: `jdoe`", "weekly", "grace")
+	told, run := s.summary, releaseRun.FindString(s.summary)
+	wantAnswer(t, s.step("synops-perform", "start", append(bound, "GITHUB_RUN_ATTEMPT", "2")...), 0, "Nothing was started")
+	s.wantSummary("1 of 5 stages done", "It stands still", "`Run: resume`")
+
+	for i, stage := range stages[1:3] {
+		plan, confirm := summaryField(t, told, "plan"), summaryField(t, told, "confirm")
+		answered := []string{"SYNOPS_FORM", form(t, "run", run, "plan", plan, "confirm", confirm, "reason", "looked at it"), "GITHUB_RUN_ID", fmt.Sprint(90 + i)}
+		wantAnswer(t, s.step("synops-perform", "resume", answered...), 0, "waits before "+stages[i+2].Name)
+		s.wantSummary(fmt.Sprintf("%d of 5 stages done, waits before %s", i+2, stages[i+2].Name), "| "+stage.Name+" | succeeded |", "looked at it")
+		told = s.summary
+		wantAnswer(t, s.step("synops-perform", "resume", append(answered, "GITHUB_RUN_ATTEMPT", "2")...), 0, "Nothing was started")
+	}
+	wantAnswer(t, s.step("synops-perform", "settle", "SYNOPS_FORM", form(t, "run", run), "GITHUB_RUN_ID", "98"), 2, "is carried out by its stages' runs")
+	wantAnswer(t, s.step("synops-observe", "on-cancel", task...), 0, "no further stage begins")
+	s.wantSummary("3 of 5 stages done, canceled")
+	wantAnswer(t, s.step("synops-observe", "cancel", "SYNOPS_FORM", form(t, "run", run)), 0)
+	wantAnswer(t, s.step("synops-perform", "resume", "SYNOPS_FORM", form(t, "run", run), "GITHUB_RUN_ID", "99"), 130, "was canceled by")
+}
+
+// summaryField is what a summary says to fill in, "" where it does not.
+func summaryField(t *testing.T, summary, name string) string {
+	t.Helper()
+	if m := regexp.MustCompile("(?m)^- \\*\\*" + name + "\\*\\*: `([^`]+)`$").FindStringSubmatch(summary); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 // A stage whose task is not there is said before anything is begun.

@@ -117,7 +117,8 @@ func newDeployLane(t *testing.T) (*lane, *toolruntest.Server) {
 			t.Fatal(err)
 		}
 	}
-	l.bundle("export PATH=" + bin + ":$PATH GITHUB_SERVER_URL=" + sources.URL + " GORACE='" + os.Getenv("GORACE") + "'")
+	l.line = "export PATH=" + bin + ":$PATH GITHUB_SERVER_URL=" + sources.URL + " GORACE='" + os.Getenv("GORACE") + "'"
+	l.bundle(l.line)
 	if err := l.Dev.Secrets.Put("/synops/gh-pat", toolruntest.Token); err != nil {
 		t.Fatal(err)
 	}
