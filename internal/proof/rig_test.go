@@ -39,7 +39,7 @@ type rig struct {
 	conns   atomic.Int64            // to the service, open
 }
 
-const wait = 30 * time.Second
+const wait = 2 * time.Minute
 
 func newRig(t testing.TB, c sandbox.Config) *rig {
 	t.Helper()

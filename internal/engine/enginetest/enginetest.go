@@ -32,7 +32,7 @@ type Subject struct {
 }
 
 // patience is how long anything may take before a test gives up on it.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // Run tries an engine. open makes a fresh one for each test.
 func Run(t *testing.T, open func(t *testing.T) *Subject) {

@@ -73,7 +73,7 @@ func open(t *testing.T, change func(*local.Config)) (*local.Engine, *store.Store
 }
 
 func killAll(e *local.Engine, st *store.Store, dir string) {
-	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()
 	runs, _ := filepath.Glob(filepath.Join(dir, "admin/runs/*"))
 	for _, run := range runs {
@@ -111,7 +111,7 @@ func awaitGone(t *testing.T, e *local.Engine, a *ops.Attempt) {
 	t.Helper()
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
-	for deadline := time.Now().Add(10 * time.Second); ; <-look.C {
+	for deadline := time.Now().Add(time.Minute); ; <-look.C {
 		live, err := e.Liveness(t.Context(), ops.Execution{}, a)
 		if err != nil {
 			t.Fatal(err)
