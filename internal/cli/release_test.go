@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -53,10 +54,12 @@ func TestPipeline_Pinned(t *testing.T) {
 	got := l.synops(nil, "run", "decertify-user", "users=3350396", "-e", "dev")
 	wantAnswer(t, got, 0, "SUCCEEDED", "this is the pinned bundle")
 
-	l.bundle("sleep 1") // until the launcher is through
+	withdrawn := filepath.Join(l.dir, "withdrawn")
+	l.bundle("while [ ! -e " + ops.ShellQuote(withdrawn) + " ]; do sleep 0.05; done") // the build begins, and its worker does not yet
 	got = l.synops(nil, "run", "decertify-user", "users=3350397", "-e", "dev", "--detach")
 	wantAnswer(t, got, 0)
 	l.Current(pinned, "v2.0.0", "v2.0.0")
+	l.file("withdrawn", "")
 	wantAnswer(t, l.synops(nil, "follow", runOf(t, got), "-e", "dev"), 3, "synops-lowest", "Nothing was changed")
 }
 
