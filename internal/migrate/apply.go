@@ -166,7 +166,7 @@ func (s *Scheduler) failed(f *flight, r Record) {
 		again += int64(p.tries) * 3_000
 	}
 	p.notBefore = again
-	if p.tries < splitAfter {
+	if p.tries < splitAfter || p.Min == p.Max && p.tries < lastTries {
 		return
 	}
 	if f.Kind == Ranges {

@@ -100,6 +100,9 @@ func (s *Scheduler) view() view {
 	return v
 }
 
+// chained: the longest chain known of decides how long it takes, not all the work.
+func (v *view) chained(s *Scheduler) bool { return v.known >= 0.7*v.work/float64(s.o.Restores) }
+
 // decides: nothing is over before this type is.
 func (v *view) decides(s *Scheduler, t *table) bool {
 	if t.name == Change {
@@ -143,10 +146,10 @@ func (s *Scheduler) room(c *candidate, v *view) bool {
 		return c.expected <= longJob || s.long[side] < s.most[side]
 	}
 	most := 1000 * s.most[side]
-	if v.known < 0.7*v.work/float64(s.o.Restores) {
-		most += 1250
-	} else {
+	if v.chained(s) {
 		most += 450
+	} else {
+		most += 1250
 	}
 	if c.job.Kind == Restore && v.decides(s, c.t) {
 		most += 1000
@@ -181,15 +184,14 @@ func (s *Scheduler) expect(t *table, j Job, rows int64) time.Duration {
 func (s *Scheduler) weight(t *table, v *view) float64 {
 	w := s.chain(t)
 	switch {
-	case t.stage == stageCheck:
-		w = v.unknown + s.early(t)
-	case t.stage == stageWeigh || t.stage == stageRefine: // short, and its restores wait for it
-		w += v.unknown + 1
-	case w >= 0.8*v.known: // it takes one worker, and a lot of time
-		w += v.unknown + 1
-	}
-	if t.name == Change {
+	case t.name == Change:
 		return w * 1e-6
+	case t.stage == stageCheck:
+		return v.unknown + s.early(t)
+	case t.stage == stageWeigh || t.stage == stageRefine: // short, and its restores wait for it
+		return w + v.unknown + 1
+	case w >= 0.8*v.known: // it takes one worker, and a lot of time
+		return w + v.unknown + 1
 	}
 	return w
 }

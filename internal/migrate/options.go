@@ -48,6 +48,7 @@ const (
 	refineMost  = 30   // a bin of fewer than a batch's thirtieth is copied whole
 	anotherJob  = 0.8  // seconds that another restore of a type costs, whatever it copies
 	splitAfter  = 2    // failures of one range before it is halved
+	lastTries   = 5    // failures of a single ID, which cannot be halved, before it is given up
 	readTries   = 6    // failures of a ranges or checksum job before the run stops
 	longJob     = 4 * time.Second
 	apart       = 12 // comparisons that one side begins before the other

@@ -124,3 +124,29 @@ func TestNothingHasTwoTwins(t *testing.T) {
 		t.Errorf("when both had failed: %+v, want the range once more", again)
 	}
 }
+
+// TestASingleIDIsTriedMore: two deadlocks are bad luck, and an ID cannot be halved.
+func TestASingleIDIsTriedMore(t *testing.T) {
+	now := time.Date(2026, 11, 28, 4, 0, 0, 0, time.UTC)
+	s := NewScheduler(Options{Types: []string{"TEAM"}, Salt: "salt", Frozen: true})
+	one := Span{7, 7}
+	for _, r := range []Record{
+		{Op: opMarked, At: milli(now), Marks: map[string][2]Mark{"TEAM": {{Span: one, Any: true}, {}}}},
+		{Op: opStart, At: milli(now), N: 1, Job: &Job{N: 1, Kind: Ranges, Type: "TEAM", Span: one}},
+		{Op: opDone, At: milli(now), N: 1, Spans: []Span{one}},
+	} {
+		s.Replay(r)
+	}
+	failures := 0
+	for len(s.tables[0].givenUp) == 0 && failures < 20 {
+		now = now.Add(time.Minute)
+		for _, j := range s.Next(now) {
+			s.Take(Event{N: j.N, At: now, ServerID: "1"})
+			s.Take(Event{N: j.N, At: now, Failed: "deadlock"})
+			failures++
+		}
+	}
+	if failures != lastTries {
+		t.Errorf("given up after %d failures, want %d", failures, lastTries)
+	}
+}

@@ -32,6 +32,7 @@ type Result struct {
 	Faults    bool    `json:"faults"`
 	Makespan  float64 `json:"makespan_s"`
 	Bound     float64 `json:"bound_s"`
+	Redone    float64 `json:"bound_as_a_restore_was_lost_s,omitempty"` // see Bound
 	sim.Summary
 	Calls      int64  `json:"client_requests"`
 	Saves      int    `json:"journal_documents"`
@@ -52,7 +53,7 @@ func Run(c Config) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{Profile: c.Profile, Situation: c.Situation, Seed: c.Seed, Schedule: c.Schedule, Scale: c.Scale, Faults: c.Faults}
-	r.Bound = Bound(p)
+	workload := p.Workload()
 	switch c.Schedule {
 	case "incumbent":
 		newIncumbent(p).run()
@@ -67,6 +68,7 @@ func Run(c Config) (*Result, error) {
 		r.Stretches = append(r.Stretches, migrate.Stretch{Kind: migrate.Kind(j.Kind), Side: migrate.Side(j.Side), Type: j.Type, Span: migrate.Span(j.Span), Began: moment(j.Began).UnixMilli(), End: moment(j.Ended).UnixMilli()})
 	}
 	r.Makespan = p.Now()
+	r.Bound, r.Redone = Bound(p, workload)
 	r.Summary = p.Summary()
 	if c.Schedule == "incumbent" {
 		r.Calls = r.Requests[0] + r.Requests[1]

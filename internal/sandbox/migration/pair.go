@@ -54,7 +54,8 @@ type Pair struct {
 	nextWrite float64
 	writesDue int
 
-	ran []Ran
+	ran  []Ran
+	lost Ran // what the lost worker held
 
 	watcher
 }

@@ -45,7 +45,8 @@ func (p *Pair) begin(j *job) {
 	}
 	j.begun, j.ends = p.now, 0
 	if st.begun == st.loses { // its machine is gone; the message comes back after its visibility
-		j.ends = p.now + 600
+		j.ends = p.now + Redelivery
+		p.lost = Ran{Side: j.side, Kind: j.req.Kind, Type: j.req.Type, Span: j.req.Span, Began: p.now, Ended: j.ends}
 	}
 	st.running = append(st.running, j)
 }

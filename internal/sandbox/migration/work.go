@@ -11,7 +11,8 @@ type Work struct {
 	Backup, Restore float64
 	// Serial is what its restores take one after another: their work, and for each the
 	// least that passes between its end and the next one's beginning.
-	Serial float64
+	Serial  float64
+	Recheck float64 // comparing again, on either side, what was copied
 }
 
 // Capacity is how many jobs a side's database can do at full speed.
@@ -20,9 +21,16 @@ func (p *Pair) Capacity(s Side) float64 { return p.stacks[s].capacity }
 // fixed is a copying job's work whatever its rows; turn is a call to start it, an
 // idle worker of eight that finds it, and half a call to see that it is over.
 const (
-	fixed = 0.4
-	turn  = 0.07 + 1.0/9 + 0.035
+	fixed    = 0.4
+	turn     = 0.07 + 1.0/9 + 0.035
+	sumFixed = 0.25
 )
+
+// Redelivery is how long a lost worker's job waits for another one, in seconds.
+const Redelivery = 600
+
+// Lost is the job that the lost worker held; ok is false when none was lost so far.
+func (p *Pair) Lost() (r Ran, ok bool) { return p.lost, p.lost.Kind != "" }
 
 // Workload is the work of every type, as it stands before the run begins.
 func (p *Pair) Workload() []Work {
@@ -36,29 +44,30 @@ func (p *Pair) Workload() []Work {
 		if m, any := dst.mark(); any {
 			top.Min = m.Max + 1
 		}
-		w := Work{Type: t.Name, Sum: 0.25 + per(3.5, 1)*float64(n)}
-		w.Backup = p.least(src, top, b, b, fixed)
-		w.Restore = p.least(src, top, r, r+per(60, 1), fixed)
-		w.Serial = p.least(src, top, r, r+per(60, 1), fixed+turn)
+		w := Work{Type: t.Name, Sum: sumFixed + per(3.5, 1)*float64(n)}
+		group := func(s Span) int64 { _, g := src.count(s); return g }
+		primary := func(s Span) int64 { n, _ := src.count(s); return n }
+		w.Backup = p.least(src, top, group, b, b, fixed)
+		w.Restore = p.least(src, top, group, r, r+per(60, 1), fixed)
+		w.Serial = p.least(src, top, group, r, r+per(60, 1), fixed+turn)
+		w.Recheck = p.least(src, top, primary, per(3.5, 1), per(3.5, 1), sumFixed)
 		out = append(out, w)
 	}
 	return out
 }
 
-// least is what copying a type takes at least, one job after another, when a row of
-// top costs so much, any other row so much, and each job fixed beside: a job for
-// each changed row and for top, or the rows between two copied along, whichever is
-// less; and no job of more than a batch of new rows.
-func (p *Pair) least(src table, top Span, perNew, perOld, fixed float64) float64 {
-	_, fresh := src.count(top)
+// least is what going through a type's new and changed rows takes at least, one job
+// after another, when a row of top costs so much, any other row so much, and each
+// job fixed beside: a job for each changed row and for top, or the rows between two
+// taken along, whichever is less; and no copying job of more than a batch.
+func (p *Pair) least(src table, top Span, count func(Span) int64, perNew, perOld, fixed float64) float64 {
+	fresh := count(top)
 	work, last := perNew*float64(fresh), int64(-1)
 	add := func(s Span) {
-		_, between := src.count(Span{last + 1, s.Min - 1})
-		switch {
-		case last < 0:
+		if last < 0 {
 			work += fixed
-		default:
-			work += min(fixed, perOld*float64(between))
+		} else {
+			work += min(fixed, perOld*float64(count(Span{last + 1, s.Min - 1})))
 		}
 		last = s.Max
 	}
@@ -67,14 +76,15 @@ func (p *Pair) least(src table, top Span, perNew, perOld, fixed float64) float64
 			if c.id >= top.Min {
 				break // copied as new
 			}
-			_, g := i.count(Span{c.id, c.id})
-			work += perOld * float64(g)
+			work += perOld * float64(count(Span{c.id, c.id}))
 			add(Span{c.id, c.id})
 		}
 	}
 	if fresh > 0 {
 		add(top)
-		work += fixed * (math.Ceil(float64(fresh)/float64(p.BatchSize())) - 1)
+		if fixed > sumFixed {
+			work += fixed * (math.Ceil(float64(fresh)/float64(p.BatchSize())) - 1)
+		}
 	}
 	return work
 }
