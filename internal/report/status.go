@@ -24,7 +24,14 @@ func Status(w io.Writer, s *ops.RunStatus, lost bool, st Style) error {
 	if env != "" {
 		rest += " in " + Clean(string(env))
 	}
-	p.title(env, bold, s.String(), rest)
+	state, color := s.String(), bold
+	if lost { // whoever is looking has to know this first
+		state, color = "lost", red
+		if a := s.Attempt(); a != nil {
+			state += fmt.Sprintf(" (attempt %d)", a.N)
+		}
+	}
+	p.title(env, color, state, rest)
 	p.gap()
 	p.life(s, lost)
 	if s.Request != nil {
