@@ -161,8 +161,8 @@ func TestLanesKeepToThemselves(t *testing.T) {
 // readers are who reads each secret.
 var readers = map[string][]string{
 	"AdminPat":             {"synops-lane-plan", "synops-lane-admin", "synops-break-glass"},
-	"MigrationSource":      {"synops-lane-migrate"},
-	"MigrationDestination": {"synops-lane-migrate"},
+	"MigrationSource":      {"synops-lane-plan", "synops-lane-migrate"},
+	"MigrationDestination": {"synops-lane-plan", "synops-lane-migrate"},
 	"GitHubPat":            {"synops-lane-plan", "synops-lane-deploy"},
 }
 

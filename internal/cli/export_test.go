@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"context"
+	"io"
+
 	"github.com/spf13/cobra"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -14,6 +17,11 @@ func newApp(p Process) *app {
 
 // Root returns the command tree as Main builds it.
 func Root(p Process) *cobra.Command { return newApp(p).root() }
+
+// CheckMigration asks an environment's hosts whether one accepts a credential.
+func CheckMigration(ctx context.Context, env *ops.Environment, value string) error {
+	return newApp(Process{Out: io.Discard, Err: io.Discard}).checkMigration(ctx, env, value)
+}
 
 // Agreed reads a typed answer.
 var Agreed = agreed

@@ -131,3 +131,36 @@ func (p *stackPair) Users(ctx context.Context) (string, synapse.Version, error) 
 func (p *stackPair) Follow(giveUp context.CancelCauseFunc) tasks.MigrationJobs {
 	return remote.New(p.stacks[migrate.Source], p.stacks[migrate.Destination], giveUp)
 }
+
+// checkMigration asks the environment's hosts whether one of them accepts a
+// migration's credential: which of them is the source, or the destination, changes
+// from week to week. Unavailable: none does, which proves nothing either, for the
+// stack that will may not be there yet.
+func (a *app) checkMigration(ctx context.Context, env *ops.Environment, value string) error {
+	k, err := splitCredential(value)
+	if err != nil {
+		return err
+	}
+	if err := a.secrets.Add(k.Secret); err != nil {
+		return err
+	}
+	var last error
+	for _, host := range env.Hosts {
+		c, err := a.migrationClient(host, func(context.Context) (adminapi.Credential, error) { return k, nil })
+		if err != nil {
+			return err
+		}
+		if _, err = c.Version(ctx); err == nil {
+			_, err = c.PrimaryTypes(ctx)
+		}
+		c.Close()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return err
+		}
+		last = &ops.Error{Code: ops.Unavailable, Message: fmt.Sprintf("none of the hosts accepts it; %s: %v", host, err), Err: err}
+	}
+	return last
+}

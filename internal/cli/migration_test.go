@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/cli"
 	sim "github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
 )
 
@@ -95,6 +97,22 @@ func TestMigrateStatus(t *testing.T) {
 			t.Errorf("the destination is %s; broken: %v", p.StackStatus(sim.Destination), v)
 		}
 	})
+}
+
+// TestMigrationCredential: what is put is tried on the stacks, and what is no pair of
+// key and secret is never put.
+func TestMigrationCredential(t *testing.T) {
+	t.Parallel()
+	m := newStackPair(t, sim.Config{Seed: 1, Profile: "R", Situation: "nightly", Scale: 1000, Types: []string{"TEAM"}}, 50)
+	env := &ops.Environment{Name: "dev", Hosts: m.hosts[:]}
+	for value, want := range map[string]ops.Code{
+		sim.Key + ":" + sim.SourceSecret: "", sim.Key + ":" + sim.DestinationSecret: "",
+		sim.Key + ":another one": ops.Unavailable, sim.SourceSecret: ops.Invalid, ":" + sim.SourceSecret: ops.Invalid,
+	} {
+		if err := cli.CheckMigration(t.Context(), env, value); ops.CodeOf(err) != want || err != nil && strings.Contains(err.Error(), sim.SourceSecret) {
+			t.Errorf("of %q it says %v, want %q", value, err, want)
+		}
+	}
 }
 
 // TestMigrationGuards: what would migrate the wrong stacks, or with the wrong

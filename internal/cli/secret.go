@@ -28,7 +28,8 @@ func (a *app) secretCommand() *cobra.Command {
 		Use: "put NAME", Short: "Put a secret's value, after checking that it works",
 		Long: "put reads a value from standard input, checks that it works, stores it, and only then makes it the\n" +
 			"current one; the value before it is kept as the previous one. The administrator's token is checked\n" +
-			"against the environment's host, GitHub's against GitHub. Where that cannot be asked from here, add\n--unchecked and run the task canary after.",
+			"against the environment's host, GitHub's against GitHub, a migration's KEY:SECRET against the stacks.\n" +
+			"Where that cannot be asked from here, add --unchecked and run the task canary, or migrate-status, after.",
 		Example: "  synops secret put /synapse/admin-pat -e dev <token.txt",
 		Args:    oneSecret, ValidArgsFunction: a.completeSecret,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -151,6 +152,8 @@ func (a *app) secretCheck(env *ops.Environment, name, value string) func(context
 	switch name {
 	case env.Secret:
 		return func(ctx context.Context) error { return checkAdminToken(ctx, env, value) }
+	case deploy.MigrationSource, deploy.MigrationDestination:
+		return func(ctx context.Context) error { return a.checkMigration(ctx, env, value) }
 	case deploy.GitHubPAT:
 		return func(ctx context.Context) error {
 			g := a.gitHub()
