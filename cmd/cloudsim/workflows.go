@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/rehearsal"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
@@ -21,7 +20,46 @@ import (
 type workflows struct {
 	*runs
 	gh  *rehearsal.GitHub
-	log bytes.Buffer // of the newest workflow run
+	log runLog // of the newest workflow run
+}
+
+// A runLog keeps what a workflow run prints, and does something once when it says
+// what is waited for.
+type runLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+	says string
+	do   func() // nil: nothing is waited for
+}
+
+func (l *runLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Write(p)
+	if l.do != nil && strings.Contains(l.text.String(), l.says) {
+		l.do()
+		l.do = nil
+	}
+	return len(p), nil
+}
+
+func (l *runLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *runLog) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Reset()
+}
+
+// once has do be called when the next workflow run's log says something.
+func (l *runLog) once(says string, do func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.says, l.do = says, do
 }
 
 // rehearseWorkflows tells it.
@@ -81,7 +119,7 @@ func (w *workflows) dispatch(ctx context.Context, env *rehearsal.Environment, d 
 		return fmt.Errorf("writing the form: %w", err)
 	}
 	w.Say("# %s, workflow run %d, attempt %d\n> %s %s", env.Repository, d.Run, max(1, d.Attempt), d.Workflow, form)
-	w.log.Reset()
+	w.log.reset()
 	shown := &actLog{}
 	got, err := w.gh.Dispatch(ctx, env, d, io.MultiWriter(&w.log, shown))
 	for _, line := range shown.lines {
@@ -247,9 +285,10 @@ func (w *workflows) hostileForm(ctx context.Context) error {
 	return w.dispatch(ctx, w.dev, d, false, "invisible or direction-changing characters")
 }
 
-// slow has the service take its time over each change.
-func (w *workflows) slow(d time.Duration) {
-	w.dev.Synapse.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Method: "PUT", Path: "/verified", Latency: sandbox.Duration(d)}}})
+// held has the service take two changes and hold the others until it is let go.
+func (w *workflows) held() (letGo func()) {
+	w.changing(sandbox.Fault{Kind: sandbox.Held, Skip: 2})
+	return func() { w.dev.Synapse.SetFaults(sandbox.Faults{}) }
 }
 
 // planned is what a build read as the inputs of a plan that it made.
@@ -273,8 +312,9 @@ func (w *workflows) planned(run string) (map[string]string, error) {
 func (w *workflows) handOver(ctx context.Context) error {
 	w.Scene("dev: a run outlasts the job that follows it; the next goes on from there")
 	ids := clients(0, 12)
-	w.slow(time.Second)
-	defer w.dev.Synapse.SetFaults(sandbox.Faults{})
+	letGo := w.held()
+	defer letGo()
+	w.log.once("this job's time is over", letGo) // so the run outlasts it on any machine
 	d := rehearsal.Dispatch{Workflow: "verify-oauth-client.yml", Run: w.next(), Env: map[string]string{"SYNOPS_FOLLOW_FOR": "2s"},
 		Inputs: map[string]string{"client-ids": strings.Join(ids, ","), "mode": "perform", "watch": "all"}}
 	if err := w.dispatch(ctx, w.dev, d, true, "this job's time is over", "SUCCEEDED"); err != nil {
@@ -316,8 +356,8 @@ func (w *workflows) wrongDoor(ctx context.Context) error {
 func (w *workflows) cancelledRun(ctx context.Context) error {
 	w.Scene("dev: the workflow run is canceled; its last job, on a fresh runner, cancels what it started")
 	ids := clients(12, 30)
-	w.slow(time.Second)
-	defer w.dev.Synapse.SetFaults(sandbox.Faults{})
+	letGo := w.held()
+	defer letGo()
 	d := rehearsal.Dispatch{Workflow: "verify-oauth-client.yml", Run: w.next(), Inputs: map[string]string{"client-ids": strings.Join(ids, ","), "mode": "perform", "watch": "start"}}
 	if err := w.dispatch(ctx, w.dev, d, true, "still running"); err != nil {
 		return err
@@ -335,6 +375,7 @@ func (w *workflows) cancelledRun(ctx context.Context) error {
 	if !strings.Contains(got.Stdout, "The cancel of "+started[1]+" is durable") {
 		return fmt.Errorf("it canceled something else than %s", started[1])
 	}
+	letGo()
 	w.Brief = true
 	_, err = w.Do(ctx, w.Stage.Job(w.dev, rehearsal.Job{Workflow: "follow.yml"}), 130, "follow", started[1])
 	if n := w.verified(ids); err == nil && n == len(ids) {

@@ -178,7 +178,8 @@ func (g *GitHub) run(ctx context.Context, d Dispatch, args []string, log io.Writ
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, g.act, args...)
 	cmd.Env = append(g.s.handedOn("USER", "LOGNAME", "LANG"), "HOME="+filepath.Join(g.s.Dir, "home"), "PATH="+filepath.Join(g.dir, "tools")+string(filepath.ListSeparator)+g.s.config.Getenv("PATH"))
-	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, log), io.MultiWriter(&out, log)
+	both := io.MultiWriter(&out, log) // one writer, so that no two write at once
+	cmd.Stdout, cmd.Stderr = both, both
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	began := time.Now()
