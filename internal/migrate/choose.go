@@ -192,6 +192,10 @@ func (s *Scheduler) weight(t *table, v *view) float64 {
 		return w + v.unknown + 1
 	case w >= 0.8*v.known: // it takes one worker, and a lot of time
 		return w + v.unknown + 1
+	case t.stage == stageRepair && w < 0.3*v.known:
+		// Of what does not decide the shortest goes first: a restore whose worker is
+		// lost holds its type for ten minutes, which the long chains then cover.
+		return 0.3 * v.known / (1 + w)
 	}
 	return w
 }

@@ -24,12 +24,15 @@ func TestKilledAndResumed(t *testing.T) {
 			c := Config{Config: sim.Config{Seed: 7, Profile: "E", Situation: situation, Scale: 1000}, Schedule: "ours"}
 			calm := try(t, c)
 			sound(t, calm)
-			c.Kills, c.Makespan = kills, calm.Makespan
-			r := try(t, c)
-			sound(t, r)
-			if r.Kills < kills/2 { // what the stacks do meanwhile can end it sooner
-				t.Errorf("it was killed %d times, want %d", r.Kills, kills)
+			// What the stacks do while nobody follows it makes the run end sooner: the
+			// instants are drawn closer together until all of them fall within it.
+			var r *Result
+			for c.Kills, c.Makespan = kills, calm.Makespan; ; c.Makespan *= 0.8 {
+				if r = try(t, c); r.Kills == kills {
+					break
+				}
 			}
+			sound(t, r)
 			if r.Repeated-calm.Repeated > r.InFlight {
 				t.Errorf("%d jobs did again what had been done, %d undisturbed; only %d were in flight at the kills", r.Repeated, calm.Repeated, r.InFlight)
 			}
@@ -64,10 +67,10 @@ func TestBaseline(t *testing.T) {
 }
 
 // TestQuickerThanTheIncumbent: the same seed, workload and faults, the comparison
-// after the repair included. What must reach the target is the middle one of five
-// seeds, of three for nightly. A single seed may miss it, and some do
-// (docs/performance.md): a lost worker that holds a restore costs ours its ten
-// minutes too.
+// after the repair included. What must reach the target, and be near the bound, is
+// the middle one of five seeds, of three for nightly. A single seed may miss it, and
+// some do (docs/performance.md): a lost worker that holds a restore costs ours its
+// ten minutes too.
 func TestQuickerThanTheIncumbent(t *testing.T) {
 	if racing {
 		t.Skip("full scale; see racing")
@@ -79,7 +82,7 @@ func TestQuickerThanTheIncumbent(t *testing.T) {
 		{"R", "final", 4}, {"B", "final", 5}, {"E", "final", 5},
 		{"R", "nightly", 5}, {"B", "nightly", 6}, {"E", "nightly", 6},
 	} {
-		var times []float64
+		var times, near []float64
 		for seed := range int64(5) {
 			c := Config{Config: sim.Config{Seed: 1 + seed, Profile: want.profile, Situation: want.situation, Scale: 1, Faults: true}, Schedule: "incumbent"}
 			theirs := try(t, c)
@@ -87,6 +90,7 @@ func TestQuickerThanTheIncumbent(t *testing.T) {
 			r := try(t, c)
 			sound(t, r)
 			times = append(times, theirs.Makespan/r.Makespan)
+			near = append(near, r.Makespan/max(r.Bound, r.Redone))
 			if most := uint64(128 << 20); r.PeakClient > most {
 				t.Errorf("%s %s: %d bytes at most in the client, want %d", want.profile, want.situation, r.PeakClient, most)
 			}
@@ -97,6 +101,10 @@ func TestQuickerThanTheIncumbent(t *testing.T) {
 		slices.Sort(times)
 		if got := times[len(times)/2]; got < want.times {
 			t.Errorf("%s %s: %.1f times quicker than the incumbent, want %.0f of the middle one", want.profile, want.situation, times, want.times)
+		}
+		slices.Sort(near)
+		if got := near[len(near)/2]; got > 1.3 {
+			t.Errorf("%s %s: %.2f times the bound, want 1.3 at most of the middle one", want.profile, want.situation, near)
 		}
 	}
 }

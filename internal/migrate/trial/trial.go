@@ -48,6 +48,7 @@ type Result struct {
 
 // Run tries one schedule.
 func Run(c Config) (*Result, error) {
+	c.Once = c.Scale == 1 && c.Kills == 0
 	p, err := sim.New(c.Config)
 	if err != nil {
 		return nil, err

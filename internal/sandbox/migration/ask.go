@@ -51,7 +51,11 @@ func (p *Pair) Poll(s Side, id int64) (Status, error) {
 	if j == nil {
 		return Status{}, fmt.Errorf("404: there is no job %d", id)
 	}
-	return j.status, nil
+	told := j.status
+	if p.config.Once {
+		j.status.Bins = nil
+	}
+	return told, nil
 }
 
 // Finished is when a job ended that Poll would tell, and ok false while it runs.

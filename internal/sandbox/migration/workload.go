@@ -32,6 +32,9 @@ type Config struct {
 	Broken map[string]int64
 	// Instances are the names by which the two answer; zero: 543 and 544.
 	Instances [2]string
+	// Once: a checksum's answer is given once and not kept, so that the stacks hold
+	// less than whoever is judged. It must not be killed then.
+	Once bool
 	// ChangeBeside allows CHANGE's restores beside other types'.
 	ChangeBeside bool
 }
