@@ -103,7 +103,19 @@ func (c *Client) do(ctx context.Context, k call) error {
 		if err := c.wait(ctx, pause); err != nil {
 			return o.failure(c.stopped(o, err, "while waiting to try again; before that, "+f.message), &t)
 		}
+		if err := o.leave(ctx); err != nil {
+			c.log.InfoContext(ctx, "not tried again", "call", o.name, "because", err.Error())
+			return o.failure(f, &t)
+		}
 	}
+}
+
+// leave asks whether the call may be sent again: a read always.
+func (o *order) leave(ctx context.Context) error {
+	if o.class == read {
+		return nil
+	}
+	return ops.Leave(ctx)
 }
 
 // attempt sends the call once, with what belongs to once: a new token after a
@@ -129,7 +141,7 @@ func (c *Client) attempt(ctx context.Context, o *order) *fault {
 			if err != nil {
 				return c.noToken(ctx, o, err)
 			}
-			if next == token {
+			if next == token || o.leave(ctx) != nil {
 				return c.judge(ctx, o, a)
 			}
 			token = next

@@ -3,6 +3,7 @@ package adminapi_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -365,5 +366,44 @@ func TestErrorsOfTheContext(t *testing.T) {
 		late, stop := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 		wantError(t, k.call(late, c), ops.Unavailable, "ran out of time")
 		stop()
+	}
+}
+
+// TestLeave: what was taken over by somebody else meanwhile is not sent again; a read
+// is.
+func TestLeave(t *testing.T) {
+	taken := ops.WithLeave(t.Context(), func(context.Context) error { return errors.New("another goes on") })
+	ours := ops.WithLeave(t.Context(), func(context.Context) error { return nil })
+	certify := func(ctx context.Context, c *adminapi.Client) error { return c.SetCertified(ctx, "12", false) }
+	expired := func(w http.ResponseWriter, r *http.Request) { why(401, "Invalid access token")(w, r) }
+	for _, one := range []struct {
+		name  string
+		ctx   context.Context
+		steps []http.HandlerFunc
+		call  func(ctx context.Context, c *adminapi.Client) error
+		sent  int
+		code  ops.Code // "": it succeeds
+	}{
+		{"a write", taken, []http.HandlerFunc{drop, say(200, "")}, certify, 1, ops.Unavailable},
+		{"a write that is still ours", ours, []http.HandlerFunc{drop, say(200, "")}, certify, 2, ""},
+		{"a write that nobody takes over", t.Context(), []http.HandlerFunc{drop, say(200, "")}, certify, 2, ""},
+		{"a write with a token that expired", taken, []http.HandlerFunc{expired, say(200, "")}, certify, 1, ops.Denied},
+		{"a read", taken, []http.HandlerFunc{drop, say(200, `{"feature":"A","enabled":true}`)}, readOne, 2, ""},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			s, n := serve(t, one.steps...), 0
+			c, _ := client(t, s.URL, func(cfg *adminapi.Config) {
+				cfg.Token = func(context.Context) (string, error) { n++; return fmt.Sprint(canary, n), nil }
+			})
+			err := one.call(one.ctx, c)
+			if one.code != "" {
+				wantError(t, err, one.code)
+			} else if err != nil {
+				t.Error(err)
+			}
+			if got := len(s.requests()); got != one.sent {
+				t.Errorf("it was sent %d times, want %d", got, one.sent)
+			}
+		})
 	}
 }

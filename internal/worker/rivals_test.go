@@ -175,38 +175,43 @@ func pausedAt(t *testing.T, at string, claimedOnly bool) {
 }
 
 // TestPausedWorkerSendsNothingAgain: the answer it waited for is lost, and
-// meanwhile a newer attempt acts.
+// meanwhile a newer attempt acts. Neither the worker nor its client sends again.
 func TestPausedWorkerSendsNothingAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 3)
-		g := &gate{}
-		r.docsAs = func(s *store.Store) worker.Documents { return &stalled{s, g} }
-		r.settle = func(string) ops.Settling { return ops.SettleResend }
-		r.faults["l00001"] = []fault{lostBefore}
-		paused, wake := make(chan struct{}), make(chan struct{})
-		var again atomic.Bool
-		r.onAnswer = func(string) {
-			if again.CompareAndSwap(false, true) {
-				g.pause()
-				close(paused)
-				<-wake
-			}
+	for name, retries := range map[string]bool{"the worker": false, "its client": true} {
+		bubble(t, name, func(t *testing.T) { pausedInACall(t, retries) })
+	}
+}
+
+func pausedInACall(t *testing.T, retries bool) {
+	r := newRig(t, 3)
+	r.retries = retries
+	g := &gate{}
+	r.docsAs = func(s *store.Store) worker.Documents { return &stalled{s, g} }
+	r.settle = func(string) ops.Settling { return ops.SettleResend }
+	r.faults["l00001"] = []fault{lostBefore}
+	paused, wake := make(chan struct{}), make(chan struct{})
+	var again atomic.Bool
+	r.onAnswer = func(string) {
+		if again.CompareAndSwap(false, true) {
+			g.pause()
+			close(paused)
+			<-wake
 		}
-		r.begin(ops.StartRun)
-		first := make(chan error)
-		go func() { _, err := r.attempt(t.Context()); first <- err }()
-		<-paused
-		<-time.After(40 * time.Second)
-		r.docsAs = nil
-		r.ends(ops.StartResume, ops.Succeeded, "")
-		calls := r.allCalls()
-		g.wake()
-		close(wake)
-		if err := <-first; !errors.Is(err, worker.ErrFenced) {
-			t.Errorf("the paused worker ended with %v", err)
-		}
-		equal(t, "calls after it woke", r.allCalls(), calls)
-	})
+	}
+	r.begin(ops.StartRun)
+	first := make(chan error)
+	go func() { _, err := r.attempt(t.Context()); first <- err }()
+	<-paused
+	<-time.After(40 * time.Second)
+	r.docsAs = nil
+	r.ends(ops.StartResume, ops.Succeeded, "")
+	calls := r.allCalls()
+	g.wake()
+	close(wake)
+	if err := <-first; !errors.Is(err, worker.ErrFenced) {
+		t.Errorf("the paused worker ended with %v", err)
+	}
+	equal(t, "calls after it woke", r.allCalls(), calls)
 }
 
 // TestLateAttemptDoesNotTakeTheJournalBack: attempt 2 was paused before it read the

@@ -32,7 +32,8 @@ type watch struct {
 // hand get the grace, then ctx ends too.
 func newWatch(parent context.Context, a *attempt) *watch {
 	ctx, done := context.WithCancelCause(context.WithoutCancel(parent))
-	wt := &watch{a: a, ctx: ctx, done: done, quit: make(chan struct{}), asked: make(chan struct{}), name: "starting"}
+	wt := &watch{a: a, done: done, quit: make(chan struct{}), asked: make(chan struct{}), name: "starting"}
+	wt.ctx = ops.WithLeave(ctx, wt.still)
 	wt.beat() // the first heartbeat: from now on silence means lost
 	wt.wg.Go(func() { wt.loop(parent) })
 	return wt
@@ -210,11 +211,8 @@ func (wt *watch) mayAct(ctx context.Context) error {
 	if err := wt.look(ctx); err != nil {
 		return fmt.Errorf("asking whether the run is canceled: %w", err)
 	}
-	if !wt.newest(ctx) {
-		if wt.a.journal.fenced.Load() {
-			return ErrFenced
-		}
-		return ops.Errorf(ops.Unavailable, "the store does not tell whether a newer attempt goes on with the run, so no further effect is begun.")
+	if err := wt.ours(ctx); err != nil {
+		return err
 	}
 	wt.mu.Lock()
 	defer wt.mu.Unlock()
@@ -222,6 +220,26 @@ func (wt *watch) mayAct(ctx context.Context) error {
 		return errCanceled
 	}
 	return nil
+}
+
+// still says whether this attempt may send a write again that it began. Whether the run
+// is canceled does not matter to that.
+func (wt *watch) still(ctx context.Context) error {
+	if _, err := wt.alive(); err != nil {
+		return err
+	}
+	return wt.ours(ctx)
+}
+
+// ours asks whether no newer attempt goes on with the run.
+func (wt *watch) ours(ctx context.Context) error {
+	switch {
+	case wt.newest(ctx):
+		return nil
+	case wt.a.journal.fenced.Load():
+		return ErrFenced
+	}
+	return ops.Errorf(ops.Unavailable, "the store does not tell whether a newer attempt goes on with the run, so no further effect is begun.")
 }
 
 // alive says whether this worker still is the one that acts for the run. One that

@@ -41,6 +41,7 @@ type world struct {
 	reading  func(lamp string) error             // of plan, settle and verify; nil: they work
 	onCall   func(lamp string)                   // when a call begins
 	onAnswer func(lamp string)                   // when a call has had its effect
+	retries  bool                                // the client sends a lost call again where it has leave to
 	settle   func(lamp string) ops.Settling      // nil: read
 	private  bool                                // effects have a personal before-image
 	perform  func(s *ops.Step) (ops.Done, error) // in place of switching; may be nil
@@ -110,6 +111,9 @@ func (w *world) call(ctx context.Context, lamp string) error {
 	w.leave(lamp, f == none || f == lostAfter || f == hangsAfter)
 	if w.onAnswer != nil {
 		w.onAnswer(lamp)
+	}
+	if w.retries && (f == lostAfter || f == lostBefore) && ops.Leave(ctx) == nil {
+		return w.call(ctx, lamp)
 	}
 	switch f {
 	case lostAfter, lostBefore:
