@@ -10,8 +10,8 @@ import (
 // How long records may wait for company. A copy of days makes a hundred thousand of
 // them; each document costs a call now, and another when a later process reads them.
 const (
-	waitAccepted = time.Second      // a job whose ID is lost is done twice
-	waitOther    = 10 * time.Second // a job whose end is lost is asked for again
+	waitAccepted = 50 * time.Millisecond // a job whose ID is lost is done twice
+	waitOther    = 10 * time.Second      // a job whose end is lost is asked for again
 )
 
 // A Batch is a Journal that gathers records. What begins a restore is durable when

@@ -43,7 +43,7 @@ func TestBatch(t *testing.T) {
 		save(Record{Op: opAccepted, N: 5})
 		time.Sleep(waitAccepted + 100*time.Millisecond)
 		if got := written(); !slices.Equal(got, []int64{1, 2, 3, 4, 5}) || len(docs) != 2 {
-			t.Fatalf("a second after a job was accepted: %v", docs)
+			t.Fatalf("a little after a job was accepted: %v", docs)
 		}
 		for n := range int64(100) {
 			save(Record{Op: opDone, N: 6 + n})
