@@ -32,7 +32,8 @@ type rehearsed struct {
 // rehearsals is every story there is.
 var rehearsals = []rehearsed{
 	{name: "account", about: "two empty accounts become what runs need, and the doctor looks at them", tell: rehearseAccount},
-	{name: "runs", about: "runs in dev's account: planned, refused, canceled, killed and resumed, handed over; two stacks looked at", tell: rehearseRuns, stage: stageOfRuns},
+	{name: "runs", about: "runs in dev's account: planned, refused, canceled, killed and resumed, handed over", tell: rehearseRuns, stage: noThrottle},
+	{name: "migration", about: "a migration between two stacks that outlasts its builds, one of which is killed", tell: rehearseMigration, stage: pairOfStacks},
 	{name: "subnet", about: "a service that answers in a network of its own alone, and a run in there", tell: rehearseSubnet, stage: hiddenDev},
 	{name: "workflows", about: "the dashboards' forms, dispatched with act through core's workflows, in dev and prod", tell: rehearseWorkflows, stage: dashboards},
 }

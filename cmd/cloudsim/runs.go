@@ -15,17 +15,14 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/rehearsal"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
-	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
 )
 
 // adminProject is where builds of lane admin run.
 const adminProject = "synops-admin"
 
-// stageOfRuns: the story is not about the service's pace, and has two stacks to
-// migrate between.
-func stageOfRuns(c *rehearsal.Config) error {
+// noThrottle: the story is not about the service's pace.
+func noThrottle(c *rehearsal.Config) error {
 	c.NoThrottle = true
-	c.Migration, c.Speed = &migration.Config{Seed: 1, Profile: "E", Situation: "final", Scale: 1000, Types: []string{"PRINCIPAL", "ACL", "CHANGE"}}, 60
 	return nil
 }
 
@@ -35,7 +32,7 @@ func stageOfRuns(c *rehearsal.Config) error {
 func rehearseRuns(ctx context.Context, t *rehearsal.Story) error {
 	t.Scene("Both accounts are stood up (cloudsim rehearse account shows how)")
 	if err := quietly(t.Stage, func(t *rehearsal.Story) error {
-		if err := t.StandUp(ctx, t.Stage.Dev, "plan", "admin", "migrate"); err != nil {
+		if err := t.StandUp(ctx, t.Stage.Dev, "plan", "admin"); err != nil {
 			return err
 		}
 		_, err := t.Do(ctx, t.Stage.Administrator(t.Stage.Prod), 0, "bootstrap", "-e", "prod", "--yes")
@@ -44,7 +41,7 @@ func rehearseRuns(ctx context.Context, t *rehearsal.Story) error {
 		return err
 	}
 	r := &runs{Story: t, dev: t.Stage.Dev}
-	for _, scene := range []func(context.Context) error{r.lookedAt, r.longList, r.wrongAccount, r.canceled, r.killed, r.handedOver, r.migrated} {
+	for _, scene := range []func(context.Context) error{r.lookedAt, r.longList, r.wrongAccount, r.canceled, r.killed, r.handedOver} {
 		if err := scene(ctx); err != nil {
 			return err
 		}
@@ -214,7 +211,7 @@ func (r *runs) handedOver(ctx context.Context) error {
 	r.Scene("a task outlasts its builds: each hands over to the next before its time is up")
 	ids := clients(0, 50)
 	before := len(r.dev.Synapse.Calls())
-	if err := r.shortBuilds(adminProject); err != nil {
+	if err := r.shortBuilds(adminProject, "0.1"); err != nil {
 		return err
 	}
 	r.changing(sandbox.Fault{Latency: sandbox.Duration(500 * time.Millisecond)})
@@ -272,17 +269,8 @@ func (r *runs) underWay(ctx context.Context, task ...string) (run string, err er
 		}
 	}()
 	before := r.changes()
-	got, err := r.Do(ctx, r.asks("run-task.yml", true), 0, append(append([]string{"run"}, task...), "--detach")...)
-	if err != nil {
+	if run, err = r.detached(ctx, task...); err != nil {
 		return "", err
-	}
-	for line := range strings.Lines(got.Stderr) {
-		if f := strings.Fields(line); len(f) == 2 && f[0] == "run" {
-			run = f[1]
-		}
-	}
-	if run == "" {
-		return "", errors.New("what was started is not named")
 	}
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
@@ -305,6 +293,20 @@ func (r *runs) underWay(ctx context.Context, task ...string) (run string, err er
 		return "", fmt.Errorf("%s is not shown as running: %s", run, shown.Stdout)
 	}
 	return run, nil
+}
+
+// detached starts a run and returns its name.
+func (r *runs) detached(ctx context.Context, task ...string) (string, error) {
+	got, err := r.Do(ctx, r.asks("run-task.yml", true), 0, append(append([]string{"run"}, task...), "--detach")...)
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(got.Stderr) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == "run" {
+			return f[1], nil
+		}
+	}
+	return "", errors.New("what was started is not named")
 }
 
 // changes counts the changes that the service took.
@@ -335,8 +337,7 @@ func twice(calls []sandbox.Call) string {
 
 // shortBuilds has builds of a lane believe that they get few seconds. The time
 // that they are really given stays as it is: a machine may be slow.
-func (r *runs) shortBuilds(project string) error {
-	const minutes = "0.1"
+func (r *runs) shortBuilds(project, minutes string) error {
 	builds := r.Stage.Cloud.Account(r.dev.Account).CodeBuild
 	p, ok := builds.Project(project)
 	if !ok {
@@ -346,7 +347,7 @@ func (r *runs) shortBuilds(project string) error {
 	told := false
 	for _, v := range p.Environment.EnvironmentVariables {
 		if v.Name == "SYNOPS_BUILD_MINUTES" {
-			v.Value, told = minutes, true
+			v.Value, told = emulator.Text(minutes), true
 		}
 		vars = append(vars, v)
 	}

@@ -12,7 +12,7 @@ import (
 func TestRehearseRuns_Otherwise(t *testing.T) {
 	const plan = `case "$ROLE_TO_ASSUME $1" in *observe\ plan) echo sha256:$(printf %064d 7);; *observe\ run) exit 1;; esac`
 	for name, c := range map[string]struct{ script, says string }{
-		"an account is not stood up":     {`case "$1" in deploy) echo why; exit 1;; esac`, "standing up: synops deploy plan admin migrate -e dev --yes ended with exit code 1"},
+		"an account is not stood up":     {`case "$1" in deploy) echo why; exit 1;; esac`, "standing up: synops deploy plan admin -e dev --yes ended with exit code 1"},
 		"the plan has no digest":         {`:`, "the plan names no digest"},
 		"the job that plans may perform": {strings.ReplaceAll(plan, "exit 1", "exit 0"), "ended with exit code 0, not 1"},
 		"the user is there as before":    {plan, "still knows the user"},

@@ -42,6 +42,19 @@ func (p *Pair) Submit(s Side, r Request) (int64, error) {
 	return j.id, nil
 }
 
+// Asked is how many jobs of a kind were asked for so far, and when the last was, in
+// seconds since the pair was built.
+func (p *Pair) Asked(k Kind) (n int, last float64) {
+	for _, st := range p.stacks {
+		for _, j := range st.jobs {
+			if j.req.Kind == k {
+				n, last = n+1, max(last, j.submitted)
+			}
+		}
+	}
+	return n, last
+}
+
 // Poll asks for a job.
 func (p *Pair) Poll(s Side, id int64) (Status, error) {
 	if err := p.Reach(s); err != nil {
