@@ -13,8 +13,10 @@ import (
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	constants "github.com/Sage-Bionetworks/synapse-ops-core/environments"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/deploy"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator"
-	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
+	sim "github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/tasks"
 )
 
@@ -128,13 +130,14 @@ func TestRelease_LauncherKilled(t *testing.T) {
 	}
 }
 
-// TestRelease_WorkersKilled: in each stage the worker is killed in the midst of its
-// work, and the release resumed until that stage is done: a worker's death is told,
-// what it did is found out, and the next stage begins no sooner. Whoever follows it is
+// TestRelease_WorkersKilled: a whole release, whose migrations copy one simulated
+// stack into another. In each stage the worker is killed in the midst of its work, and
+// the release resumed until that stage is done: a worker's death is told, what it did
+// is found out, and the next stage begins no sooner. Whoever follows it is
 // told after some seconds, in which more of its log may come; to be told in each stage
 // is proven on demand, else the launcher dies with the worker.
 func TestRelease_WorkersKilled(t *testing.T) {
-	l, stages := newReleaseLane(t)
+	l, stages, m := newPairLane(t)
 	wantAnswer(t, l.synops(nil, append([]string{"run", "build-stack"}, buildStackArgs("543", "543.0")...)...), 0, "SUCCEEDED") // the old one
 	args, run := releaseArgs, ""
 	for i, stage := range stages {
@@ -167,11 +170,17 @@ func TestRelease_WorkersKilled(t *testing.T) {
 				t.Fatalf("stage %s, resumed: %+v\n%s", stage.Name, doc.Stages, again.stderr)
 			}
 		}
+		switch stage.Name {
+		case "migrate":
+			m.sound("READ_ONLY", true)
+		case "final-migration":
+			m.sound("READ_WRITE", true)
+		}
 		if i+1 < len(stages) {
 			if doc.Waits == nil || doc.Waits.Stage != stages[i+1].Name {
 				t.Fatalf("after %s it waits for %+v", stage.Name, doc.Waits)
 			}
-			args = append(strings.Fields(doc.Waits.Next)[1:], "--format", "json")
+			args = []string{"resume", run, "-e", "dev", "--plan", string(doc.Waits.Plan.Digest), "--confirm", doc.Waits.Answer, "--format", "json"}
 		}
 	}
 	wantAnswer(t, l.synops(nil, "show", run, "-e", "dev"), 0, "5 of 5 stages done")
@@ -181,6 +190,28 @@ func TestRelease_WorkersKilled(t *testing.T) {
 // proving is whether what takes minutes is proven too.
 var proving = os.Getenv("SYNOPS_PROVE") != ""
 
+// newPairLane is a deploy lane for releases whose migrations are real ones, between
+// two simulated stacks.
+func newPairLane(t *testing.T) (*lane, []ops.Stage, *stackPair) {
+	t.Helper()
+	l, stages := newReleaseLane(t)
+	delete(l.rig.vars, standInMigrate)
+	m := newStackPair(t, sim.Config{Seed: 1, Profile: "R", Situation: "final", Scale: 1000, Types: []string{"TEAM"}}, 400)
+	dev, _ := constants.Of("dev")
+	own := strings.NewReplacer("https://repo-prod.dev.sagebase.org", m.hosts[0], "https://repo-staging.dev.sagebase.org", m.hosts[1], "\n", "\n      ").Replace("\n" + string(dev))
+	host := l.rig.vars["SANDBOX"]
+	l.config = strings.Replace(l.config, fmt.Sprintf("[%q]", host), fmt.Sprintf("[%q, %q, %q]", host, m.hosts[0], m.hosts[1]), 1) + "    constants:" + own + "\n"
+	l.rig.vars["SYNOPS_CONFIG"], l.rig.vars["SYNAPSE_HOST"] = l.file("pair.yaml", l.config), host
+	l.World.Lane("migrate", host)
+	for name, secret := range map[string]string{deploy.MigrationSource: sim.SourceSecret, deploy.MigrationDestination: sim.DestinationSecret} {
+		if err := l.Dev.Secrets.Put(name, sim.Key+":"+secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.bundle(l.line)
+	return l, stages, m
+}
+
 // killWorkerOf has the worker of the stage killed once it is in the midst of its work,
 // and tells how many were. It gives up when ctx ends.
 func (l *lane) killWorkerOf(ctx context.Context, stage ops.Stage, leave func()) <-chan int {
@@ -188,8 +219,9 @@ func (l *lane) killWorkerOf(ctx context.Context, stage ops.Stage, leave func()) 
 	project, there := "synops-deploy", func() bool { _, err := os.Stat(held); return err == nil }
 	switch before := len(l.Cloud.Asked()); stage.Name {
 	case "migrate", "final-migration":
-		project, there = "synops-admin", func() bool { return l.rig.dev.Held() > 0 }
-		l.rig.dev.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Kind: sandbox.Held, Path: "2fa", Method: "DELETE"}}})
+		project = "synops-migrate"
+		n := l.journaled("migrate")
+		there = func() bool { return l.journaled("migrate") > n }
 	case "remove-old-stack":
 		there = func() bool {
 			return slices.ContainsFunc(l.Cloud.Asked()[before:], func(c emulator.Ask) bool { return c.Action == "cloudformation:DeleteStack" })
@@ -214,11 +246,21 @@ func (l *lane) killWorkerOf(ctx context.Context, stage ops.Stage, leave func()) 
 		if !proving {
 			leave()
 		}
-		l.rig.dev.SetFaults(sandbox.Faults{})
 		_ = os.Remove(hold)
 		killed <- n
 	}()
 	return killed
+}
+
+// journaled counts what runs of a lane have written to their journals.
+func (l *lane) journaled(lane string) int {
+	n := 0
+	for _, key := range l.Dev.S3.Keys(l.Resource("StoreBucket"), "") {
+		if strings.HasPrefix(key, lane+"/runs/") && strings.Contains(key, "/journal/") {
+			n++
+		}
+	}
+	return n
 }
 
 // started counts the runs that pipelines other than lane plan's were asked to begin.

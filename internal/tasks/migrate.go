@@ -53,6 +53,16 @@ var migrateTask = ops.Task{
 	Exempt:    true,
 	Lease:     "migration",
 	TimeLimit: 72 * time.Hour,
+	Schedule: &ops.Schedule{
+		Cron: "27 21 * * 3-5", Zone: "America/Los_Angeles", Reason: "The next instance is kept close to the one that users write to, so that the final pass is short.",
+		Inputs:  map[string]string{sourceHost.Name: "{nightly-source}", destinationHost.Name: "{nightly-destination}", "mode": modeNightly, "remain-read-only": "true"},
+		Confirm: "{nightly-instance}", // another instance behind the same name is not migrated into
+		Constants: []ops.Input{
+			{Name: "nightly-source", Kind: ops.KindHost, Example: sourceHost.Example, Help: "The stack that is copied from every night."},
+			{Name: "nightly-destination", Kind: ops.KindHost, Example: destinationHost.Example, Help: "The stack that is copied to."},
+			{Name: "nightly-instance", Kind: ops.KindText, Pattern: `[^ ]+ [^ ]+`, Rule: "It is the answer that a plan asks for: instance and version.", Example: "545 545.0", Help: "Instance and version of the stack that is copied to."},
+		},
+	},
 }
 
 func migrateTo(x Migration, pause pause) ops.Procedure {

@@ -15,7 +15,7 @@ var releaseTask = ops.Task{
 	Summary: "The weekly deployment: builds the next instance, migrates into it, switches to it and removes the old one.",
 	Details: "Each stage is a run of its own task. Before a stage that cannot be taken back the release stops, shows that stage's plan, and goes on once it is resumed with the plan's answer. " +
 		"It may be left or killed at any moment: resuming it attaches to the stage that runs, goes on with one that failed, and never repeats one that is done. " +
-		"The staging host must lead to the new instance before the migration.",
+		"The staging host must lead to the new instance before the migration, and the source must be READ_ONLY (set-stack-status) before the final one, which is refused until it is.",
 	Undo: "Until the switch nothing that users see has changed; after it, run bind-load-balancers with the old instance, which is there until the last stage.",
 	Inputs: []ops.Input{
 		withRule(text("instance", "The instance to release.", "544"), instancePattern, instanceRule),
