@@ -105,7 +105,7 @@ func (x *Executor) Start(ctx context.Context, j migrate.Job) {
 				return
 			}
 			j.ServerID = id
-			x.pause(following, migrate.PollAfter(0, j.Expected))
+			x.pause(following, j.PollAfter(0))
 		}
 		x.follow(following, j, began)
 	})
@@ -223,7 +223,7 @@ func (x *Executor) follow(ctx context.Context, j migrate.Job, began time.Time) {
 		if x.hopeless(f, err) {
 			return
 		}
-		next := migrate.PollAfter(time.Since(began), j.Expected)
+		next := j.PollAfter(time.Since(began))
 		if err != nil {
 			next = max(next, afterFailure)
 		}
