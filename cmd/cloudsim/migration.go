@@ -25,7 +25,7 @@ const pairSpeed = 60
 // pairOfStacks: they hold two types, so that nothing is restored before one of them is
 // compared whole.
 func pairOfStacks(c *rehearsal.Config) error {
-	c.Migration = &migration.Config{Seed: 1, Profile: "E", Situation: "final", Scale: 1000, Types: []string{"PRINCIPAL", "CHANGE"}}
+	c.Migration = &migration.Config{Seed: 1, Profile: "E", Situation: "final", Scale: 1000, Types: []string{"NODE", "CHANGE"}}
 	c.Speed = pairSpeed
 	return nil
 }
@@ -44,7 +44,7 @@ func rehearseMigration(ctx context.Context, t *rehearsal.Story) error {
 func (r *runs) migrated(ctx context.Context) error {
 	r.Scene("a migration outlasts its builds, and one of them is killed")
 	pair := r.dev.Pair
-	if err := r.shortBuilds(migrateProject, "0.2"); err != nil {
+	if err := r.shortBuilds(migrateProject, "0.25"); err != nil {
 		return err
 	}
 	run, err := r.detached(ctx, "migrate", "source-host="+pair.Source, "destination-host="+pair.Destination, "batch-size=50", "--confirm", "dev602 dev602.0")

@@ -125,12 +125,12 @@ func TestPollAfter(t *testing.T) {
 		{50 * time.Minute, time.Hour, 250 * time.Millisecond, 2 * time.Minute},
 		{2 * time.Hour, time.Hour, 10 * time.Second, 10 * time.Second},
 	} {
-		if got := PollAfter(c.elapsed, c.expected); got < c.least || got > c.most {
+		if got := (Job{Expected: c.expected}).PollAfter(c.elapsed); got < c.least || got > c.most {
 			t.Errorf("after %v of %v: %v, want %v to %v", c.elapsed, c.expected, got, c.least, c.most)
 		}
 	}
 	looks := 0
-	for at := time.Duration(0); at < time.Hour; at += PollAfter(at, time.Hour) {
+	for at := time.Duration(0); at < time.Hour; at += (Job{Expected: time.Hour}).PollAfter(at) {
 		looks++
 	}
 	if looks > 180 {

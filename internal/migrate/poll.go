@@ -13,11 +13,6 @@ func (j Job) PollAfter(elapsed time.Duration) time.Duration {
 	return pollAfter(elapsed, j.Expected, 85, 15, 250*time.Millisecond)
 }
 
-// PollAfter is the same for a job of which only the expected time is known.
-func PollAfter(elapsed, expected time.Duration) time.Duration {
-	return Job{Expected: expected}.PollAfter(elapsed)
-}
-
 func pollAfter(elapsed, expected time.Duration, percent, share int64, soonest time.Duration) time.Duration {
 	const slowest = 10 * time.Second
 	const blind = 30 * time.Second // an expectation that is far off must not cost more

@@ -37,12 +37,6 @@ const (
 	patienceFactor  = 30 // or so many times what was expected
 )
 
-// Stats counts what an Executor did.
-type Stats struct {
-	Started, Looks int64
-	Failed         int64 // calls that failed, after the client's own retries
-}
-
 // Executor is a migrate.Executor on two stacks. Close it when done.
 type Executor struct {
 	stacks [2]Stack
@@ -55,7 +49,6 @@ type Executor struct {
 	followed map[int64]context.CancelFunc
 	starting int
 	heard    [2]time.Time // when each last answered
-	stats    Stats
 
 	turn     chan struct{} // of checking the destination
 	readOnly time.Time     // when it last was
@@ -79,13 +72,6 @@ func New(source, destination Stack, giveUp context.CancelCauseFunc) *Executor {
 // Now is the time.
 func (x *Executor) Now() time.Time { return time.Now() }
 
-// Stats returns the counts so far.
-func (x *Executor) Stats() Stats {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.stats
-}
-
 // Start is migrate.Executor's.
 func (x *Executor) Start(ctx context.Context, j migrate.Job) {
 	following, cancel := context.WithCancel(ctx)
@@ -100,7 +86,7 @@ func (x *Executor) Start(ctx context.Context, j migrate.Job) {
 		began := time.Now()
 		if j.ServerID == "" {
 			id, over := x.start(ctx, j)
-			x.started(over, id)
+			x.tellOf(over, 1)
 			if id == "" {
 				return
 			}
@@ -108,16 +94,6 @@ func (x *Executor) Start(ctx context.Context, j migrate.Job) {
 			x.pause(following, j.PollAfter(0))
 		}
 		x.follow(following, j, began)
-	})
-}
-
-// started tells of a start that is over, and how.
-func (x *Executor) started(e migrate.Event, id string) {
-	x.tell(e, func() {
-		x.starting--
-		if id != "" {
-			x.stats.Started++
-		}
 	})
 }
 
@@ -215,7 +191,7 @@ func (x *Executor) follow(ctx context.Context, j migrate.Job, began time.Time) {
 		if ctx.Err() != nil {
 			return
 		}
-		x.looked(j.Side, err)
+		x.answered(j.Side, err)
 		if err == nil && s.JobState != synapse.JobProcessing {
 			x.tell(f.outcome(s, a))
 			return
@@ -302,22 +278,15 @@ func (x *Executor) tooLong(f *following) bool {
 	return true
 }
 
-func (x *Executor) looked(side migrate.Side, err error) {
-	x.mu.Lock()
-	x.stats.Looks++
-	x.mu.Unlock()
-	x.answered(side, err)
-}
-
-// answered notes that a stack is there.
+// answered notes that a stack is there: a refusal is an answer too.
 func (x *Executor) answered(side migrate.Side, err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if err != nil {
-		x.stats.Failed++
+	switch ops.CodeOf(err) {
+	case ops.Unavailable, ops.Unsettled, ops.Canceled:
 		return
 	}
+	x.mu.Lock()
 	x.heard[side] = time.Now()
+	x.mu.Unlock()
 }
 
 // unheard gives up a stack that has been silent for long.
@@ -345,13 +314,13 @@ func (x *Executor) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// tell makes an event heard, and does what must be seen with it.
-func (x *Executor) tell(e migrate.Event, with ...func()) {
+func (x *Executor) tell(e migrate.Event) { x.tellOf(e, 0) }
+
+// tellOf makes an event heard, and with it how many starts it ends.
+func (x *Executor) tellOf(e migrate.Event, starts int) {
 	e.At = time.Now()
 	x.mu.Lock()
-	for _, do := range with {
-		do()
-	}
+	x.starting -= starts
 	if x.followed[e.N] != nil {
 		x.events = append(x.events, e)
 		if e.Over() {
