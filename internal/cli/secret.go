@@ -28,8 +28,9 @@ func (a *app) secretCommand() *cobra.Command {
 		Use: "put NAME", Short: "Put a secret's value, after checking that it works",
 		Long: "put reads a value from standard input, checks that it works, stores it, and only then makes it the\n" +
 			"current one; the value before it is kept as the previous one. The administrator's token is checked\n" +
-			"against the environment's host, GitHub's against GitHub, a migration's KEY:SECRET against the stacks.\n" +
-			"Where that cannot be asked from here, add --unchecked and run the task canary, or migrate-status, after.",
+			"against the environment's host, GitHub's against GitHub, a migration's KEY:SECRET against the\n" +
+			"stacks. Where that cannot be asked from here, add --unchecked and run the task canary, or\n" +
+			"migrate-status, after.",
 		Example: "  synops secret put /synapse/admin-pat -e dev <token.txt",
 		Args:    oneSecret, ValidArgsFunction: a.completeSecret,
 		RunE: func(cmd *cobra.Command, args []string) error {
