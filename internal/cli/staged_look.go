@@ -340,6 +340,6 @@ func (s *staged) timeline() *report.Stages {
 
 // print prints the timeline.
 func (s *staged) print() error {
-	doc := s.timeline()
-	return s.a.print(doc, func(w io.Writer) error { return report.Timeline(w, *doc, s.a.style()) })
+	a, doc := s.a, s.timeline()
+	return a.print(doc, func(w io.Writer) error { return report.Timeline(w, *doc, a.style()) })
 }
