@@ -1,12 +1,16 @@
 package cli_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -167,7 +171,57 @@ func (m *stackPair) sound(status string, same bool) {
 	})
 }
 
-// TestMigrate: a final pass from plan to report, and compared before and after.
+// process is synops as a process of its own, on the host where workers are.
+func (m *stackPair) process(args ...string) answer {
+	m.t.Helper()
+	cmd := exec.Command("synops", args...)
+	cmd.Env = environ(m.vars)
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	return answer{exitCodeOf(cmd.Run()), out.String(), errs.String()}
+}
+
+// killed kills the run's worker once it has recorded something of its jobs.
+func (m *stackPair) killed(run string) {
+	m.t.Helper()
+	dir := filepath.Join(m.dir, "state", "synops", "migrate", "runs", run)
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(time.Minute)
+	for {
+		docs, err := filepath.Glob(filepath.Join(dir, "journal", "*.jsonl"))
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if len(docs) >= 3 { // the intent; how it began; first records, of jobs that only read
+			break
+		}
+		select {
+		case <-look.C:
+		case <-late:
+			m.t.Fatalf("the worker recorded nothing: %v", docs)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "attempts", "0001.json"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var a ops.Attempt
+	if err := json.Unmarshal(text, &a); err != nil {
+		m.t.Fatal(err)
+	}
+	pid, _, _ := strings.Cut(a.Process, "/")
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		m.t.Fatalf("the worker is %q: %v", a.Process, err)
+	}
+	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// TestMigrate: a final pass from plan to report, its worker killed on the way, and
+// compared before and after.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	m := newStackPair(t, sim.Config{Seed: 1, Profile: "R", Situation: "final", Scale: 1000, Types: []string{"TEAM"}}, 400)
@@ -178,8 +232,16 @@ func TestMigrate(t *testing.T) {
 	m.sound("READ_WRITE", false)
 	planned := m.synops(nil, append([]string{"plan"}, args...)...)
 	wantAnswer(t, planned, 0, "final pass", "544 544.0", "instance 543", "READ_WRITE afterwards", "to within 5 percent")
-	done := m.synops(nil, append(append([]string{"run"}, args...), "--confirm", answer544)...)
-	wantAnswer(t, done, 0, "SUCCEEDED", "the destination is READ_WRITE", "migration-", ".svg")
+	begun := m.synops(nil, append(append([]string{"run"}, args...), "--confirm", answer544, "--detach")...)
+	wantAnswer(t, begun, 0)
+	m.killed(runOf(t, begun))
+	m.stacks.Look(func(p *sim.Pair) {
+		if got := p.StackStatus(sim.Destination); got != "READ_ONLY" {
+			t.Errorf("when its worker is killed the destination is %s", got)
+		}
+	})
+	done := m.process("resume", runOf(t, begun))
+	wantAnswer(t, done, 0, "SUCCEEDED", "going on from", "the destination is READ_WRITE", "migration-", ".svg")
 	m.sound("READ_WRITE", true)
 	wantAnswer(t, m.synops(nil, verify...), 0, "SUCCEEDED", "no type differs")
 }

@@ -43,6 +43,8 @@ func newMigrating(t *testing.T, c sim.Config, inputs ...string) *migrating {
 	t.Helper()
 	c.Profile, c.Scale = "R", 1000
 	switch {
+	case c.Types != nil && len(c.Types) == 0:
+		c.Types = nil
 	case c.Types != nil:
 	case c.Situation == "final":
 		c.Types = []string{"TEAM", "ACL", "PRINCIPAL", "CHANGE"}
