@@ -103,6 +103,21 @@ func (p Progress) String() string {
 	return b.String()
 }
 
+// Brief is what fits beside a count of types, the most urgent first.
+func (p Progress) Brief() string {
+	var parts []string
+	if p.Silent > 0 {
+		parts = append(parts, "STALLED: nothing heard for "+short(p.Silent))
+	}
+	if p.Done < p.Total {
+		parts = append(parts, short(p.Left[0])+" to "+short(p.Left[1])+" left")
+	}
+	if p.Critical != "" {
+		parts = append(parts, p.Critical)
+	}
+	return strings.Join(append(parts, fmt.Sprintf("%d rows, %.0f a second", p.Rows, p.Rate)), "; ")
+}
+
 func (p Progress) shares() string {
 	var parts []string
 	for _, k := range []Kind{Backup, Restore, Checksum} {

@@ -10,12 +10,13 @@ import (
 )
 
 // ProgressLine renders progress in one line of at most width columns, without a
-// line end: a bar, counts, rate and the time remaining at that rate, then the
-// note. Without a total there is no bar. rate is in units a second; 0: not known.
-// Parts that do not fit are left out, the note first.
+// line end: a bar, counts, rate and the time remaining at that rate. Without a total
+// there is no bar. rate is in units a second; 0: not known. Parts that do not fit are
+// left out. Where there is a note it stands for rate and time, which whoever wrote it
+// knows better, and is cut to what fits.
 func ProgressLine(p ops.Progress, rate float64, width int) string {
 	parts := []string{amount(p)}
-	if rate > 0 {
+	if rate > 0 && p.Note == "" {
 		parts = append(parts, rateText(rate))
 		if left := p.Total - p.Done; left > 0 {
 			parts = append(parts, remaining(float64(left)/rate))
@@ -23,9 +24,6 @@ func ProgressLine(p ops.Progress, rate float64, width int) string {
 	}
 	if p.Failed > 0 {
 		parts = append(parts, number(p.Failed)+" failed")
-	}
-	if p.Note != "" {
-		parts = append(parts, Clean(p.Note))
 	}
 	line := bar(p, width)
 	for i, part := range parts {
@@ -41,7 +39,29 @@ func ProgressLine(p ops.Progress, rate float64, width int) string {
 		}
 		line += sep + part
 	}
+	if note := cut(Clean(p.Note), width-cells(line)-2); note != "" && line != "" {
+		line += ", " + note
+	}
 	return line
+}
+
+// leastNote is the shortest beginning of a note that tells something, in columns.
+const leastNote = 12
+
+// cut returns as much of s as fits, "" where that is too little.
+func cut(s string, width int) string {
+	if cells(s) <= width {
+		return s
+	}
+	if width < leastNote {
+		return ""
+	}
+	for r := []rune(s); len(r) > 0; r = r[:len(r)-1] {
+		if cells(string(r))+1 <= width {
+			return string(r) + "…"
+		}
+	}
+	return ""
 }
 
 func amount(p ops.Progress) string {

@@ -223,7 +223,9 @@ func TestProgressLine(t *testing.T) {
 		want     string
 	}{
 		{"bar, rate, rest", p, 6, 80, "[#######-------------]  38% 120/312 users, 6.0/s, 32s left"},
-		{"failures and a note", ops.Progress{Done: 5, Total: 10, Failed: 2, Note: "slow\x1b"}, 5.0 / 60, 80, `[##########----------]  50% 5/10, 5.0/min, 1m00s left, 2 failed, slow\x1b`},
+		{"failures and a note", ops.Progress{Done: 5, Total: 10, Failed: 2, Note: "slow\x1b"}, 5.0 / 60, 80, `[##########----------]  50% 5/10, 2 failed, slow\x1b`},
+		{"a long note", ops.Progress{Done: 3, Total: 88, Unit: "types", Note: "18 min to 23 min left; waiting for FILE_HANDLE: repairing"}, 0.1, 60, "[---------------]   3% 3/88 types, 18 min to 23 min left; w…"},
+		{"no room for a note", ops.Progress{Done: 3, Total: 88, Unit: "types", Note: "18 min to 23 min left"}, 0.1, 35, "[--------]   3% 3/88 types"},
 		{"no time yet", p, 0, 80, "[#######-------------]  38% 120/312 users"},
 		{"no total", ops.Progress{Done: 1234567, Unit: "rows"}, 12345.67, 80, "1,234,567 rows, 12,346/s"},
 		{"nothing done", ops.Progress{Total: 10}, 0, 80, "[--------------------]   0% 0/10"},

@@ -429,7 +429,7 @@ func (c *copying) tell(now time.Time) {
 	c.noted = now
 	p := c.sched.Progress(now)
 	c.step.Progress(p.Done, p.Total, "types")
-	c.step.Note(p.String())
+	c.step.Note(p.Brief())
 	alarm := p.Silent > 0
 	if alarm != c.alarm || now.Sub(c.told) >= tellEvery {
 		c.told, c.alarm = now, alarm
