@@ -323,13 +323,17 @@ func (c *copying) restored() bool {
 // message is kept.
 func (c *copying) set(ctx context.Context, status string) error {
 	stack := c.x.Stack(migrate.Destination)
-	now, err := stack.StackStatus(ctx)
-	if err == nil && now.Status != status {
+	var now synapse.StackStatus
+	err := c.ask(ctx, func() (err error) { // set to the same again, it is the same
+		if now, err = stack.StackStatus(ctx); err != nil || now.Status == status {
+			return err
+		}
 		want := synapse.StackStatus{Status: status, CurrentMessage: stackMessages[status], PendingMaintenanceMessage: now.PendingMaintenanceMessage}
 		if _, err = stack.SetStackStatus(ctx, want); err == nil || ops.CodeOf(err) == ops.Unsettled {
 			now, err = stack.StackStatus(ctx)
 		}
-	}
+		return err
+	})
 	switch {
 	case err != nil:
 		return &ops.Error{Code: ops.Unavailable, Message: fmt.Sprintf("setting the destination %s: %v", status, err), Hint: "Resume the run once it answers.", Err: err}

@@ -92,18 +92,36 @@ type stackState struct {
 
 func (s stackState) String() string { return s.instance + " " + s.version }
 
+// How long a stack that does not answer is asked again: deployments and restarts
+// take it away for a minute or two, and a copy of days must not end for that.
+const (
+	stackPatience = 3 * time.Minute
+	stackPause    = 10 * time.Second
+)
+
+// ask asks a stack, again while nothing answers.
+func (p pair) ask(ctx context.Context, question func() error) error {
+	began := time.Now()
+	for {
+		err := question()
+		if ops.CodeOf(err) != ops.Unavailable || ctx.Err() != nil || time.Since(began) >= stackPatience || p.pause(ctx, jittered(stackPause)) != nil {
+			return err
+		}
+	}
+}
+
 // identity asks both stacks who they are and how they are.
 func (p pair) identity(ctx context.Context) (both [2]stackState, err error) {
 	for side := range both {
 		s := &both[side]
 		stack := p.x.Stack(migrate.Side(side))
 		s.host = p.x.Host(migrate.Side(side))
-		v, err := stack.Version(ctx)
-		if err != nil {
+		var v synapse.Version
+		var status synapse.StackStatus
+		if err := p.ask(ctx, func() (err error) { v, err = stack.Version(ctx); return err }); err != nil {
 			return both, fmt.Errorf("asking which instance answers at %s: %w", s.host, err)
 		}
-		status, err := stack.StackStatus(ctx)
-		if err != nil {
+		if err := p.ask(ctx, func() (err error) { status, err = stack.StackStatus(ctx); return err }); err != nil {
 			return both, fmt.Errorf("asking the status of %s: %w", s.host, err)
 		}
 		s.instance, s.version = ops.Clip(v.StackInstance), ops.Clip(v.Version)
@@ -124,10 +142,10 @@ func (p pair) read(ctx context.Context) ([2]stackState, error) {
 	for side := range both {
 		s := &both[side]
 		stack := p.x.Stack(migrate.Side(side))
-		if s.types, err = stack.Types(ctx); err != nil {
+		if err := p.ask(ctx, func() (err error) { s.types, err = stack.Types(ctx); return err }); err != nil {
 			return both, fmt.Errorf("asking %s which types it has: %w", s.host, err)
 		}
-		if s.primary, err = stack.PrimaryTypes(ctx); err != nil {
+		if err := p.ask(ctx, func() (err error) { s.primary, err = stack.PrimaryTypes(ctx); return err }); err != nil {
 			return both, fmt.Errorf("asking %s which types are migrated: %w", s.host, err)
 		}
 		if len(s.primary) == 0 {
@@ -179,7 +197,7 @@ func (p pair) askPair(ctx context.Context) error {
 // askCredentials asks both stacks for what only their own credential may read.
 func (p pair) askCredentials(ctx context.Context) error {
 	for side := range migrate.Side(2) {
-		_, err := p.x.Stack(side).PrimaryTypes(ctx)
+		err := p.ask(ctx, func() error { _, err := p.x.Stack(side).PrimaryTypes(ctx); return err })
 		switch {
 		case ops.CodeOf(err) == ops.Denied:
 			return ops.Refuse("migration-credential", "", "%s, the %s, does not accept its credential: %v", p.x.Host(side), side, err)
@@ -210,12 +228,12 @@ func family(host string) string {
 // hosts are switched to the next instance once a week.
 func (p pair) askDestination(ctx context.Context) error {
 	const guard, remedy = "migration-destination", "Name the stack that users are not on yet as the destination."
-	host, users, err := p.x.Users(ctx)
-	if err != nil {
+	var host string
+	var users, d synapse.Version
+	if err := p.ask(ctx, func() (err error) { host, users, err = p.x.Users(ctx); return err }); err != nil {
 		return fmt.Errorf("asking which instance users are on, at %s: %w", host, err)
 	}
-	d, err := p.x.Stack(migrate.Destination).Version(ctx)
-	if err != nil {
+	if err := p.ask(ctx, func() (err error) { d, err = p.x.Stack(migrate.Destination).Version(ctx); return err }); err != nil {
 		return fmt.Errorf("asking which instance the destination is: %w", err)
 	}
 	switch {
