@@ -46,10 +46,8 @@ func newMigrating(t *testing.T, c sim.Config, inputs ...string) *migrating {
 	case c.Types != nil && len(c.Types) == 0:
 		c.Types = nil
 	case c.Types != nil:
-	case c.Situation == "final" && portion == 1:
+	case c.Situation == "final":
 		c.Types = []string{"TEAM", "ACL", "PRINCIPAL", "CHANGE"}
-	case portion > 1: // the race detector slows everything tenfold
-		c.Types = []string{"TEAM", "ACL"}
 	default: // a whole copy of CHANGE takes the test a minute
 		c.Types = []string{"TEAM", "ACL", "PRINCIPAL"}
 	}
@@ -279,7 +277,10 @@ func TestMigration(t *testing.T) {
 // next process goes on, in the end both stacks are the same, and little was done
 // twice.
 func TestMigrationIsKilled(t *testing.T) {
-	for _, situation := range []string{"initial", "nightly", "final"} {
+	for i, situation := range []string{"final", "nightly", "initial"} {
+		if i%portion > 0 {
+			continue
+		}
 		bubble(t, situation, func(t *testing.T) {
 			m := newMigrating(t, sim.Config{Seed: 3, Situation: situation, Faults: true, Writes: situation != "final"})
 			rng := rand.New(rand.NewPCG(3, 4))
@@ -325,7 +326,7 @@ func TestMigrationIsKilled(t *testing.T) {
 // TestMigrationIsHandedOver between builds.
 func TestMigrationIsHandedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMigrating(t, sim.Config{Seed: 4, Situation: "initial", Faults: true})
+		m := newMigrating(t, sim.Config{Seed: 4, Situation: "initial"}) // a lost worker is longer away than such a build lasts
 		m.limit = 8 * time.Minute
 		m.begin(ops.StartRun)
 		for n := 1; n < 20; n++ {
