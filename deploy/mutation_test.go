@@ -33,6 +33,7 @@ var redundant = []struct{ pattern, reason string }{
 // at a time, and each Deny as a whole. What is then asked anew must be answered
 // differently somewhere, or the condition guards nothing that these tests know of.
 func TestEveryConditionCounts(t *testing.T) {
+	unraced(t)
 	t.Parallel()
 	a := prod().deploy(t, "classic")
 	asked := a.askEverything()

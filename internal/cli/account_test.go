@@ -39,6 +39,7 @@ import (
 //
 // and the commands of TestScripts that look at outputs.
 func TestAccountScripts(t *testing.T) {
+	unraced(t)
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "account"), UpdateScripts: *update, RequireUniqueNames: true, Setup: setupAccount,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": cmdExits, "json": cmdJSON, "job": cmdJob, "person": cmdPerson, "byhand": cmdByHand, "silent": cmdSilent, "claimed": cmdClaimed, "step": cmdStep, "summary": cmdSummary, "secret": cmdSecret, "deployed": cmdDeployed},

@@ -223,6 +223,7 @@ func (m *stackPair) killed(run string) {
 // TestMigrate: a final pass from plan to report, its worker killed on the way, and
 // compared before and after.
 func TestMigrate(t *testing.T) {
+	unraced(t)
 	t.Parallel()
 	m := newStackPair(t, sim.Config{Seed: 1, Profile: "R", Situation: "final", Scale: 1000, Types: []string{"TEAM"}}, 400)
 	verify := append([]string{"run"}, m.named("migrate-verify", "batch-size=500")...)

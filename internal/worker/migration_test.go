@@ -225,6 +225,7 @@ func (m *migrating) documents() (n int) {
 }
 
 func TestMigration(t *testing.T) {
+	playedByKills(t)
 	bubble(t, "a final pass with faults", func(t *testing.T) {
 		m := newMigrating(t, sim.Config{Seed: 1, Situation: "final", Faults: true})
 		r := m.ends(ops.StartRun, ops.Succeeded, "", "4 types", "the destination is READ_WRITE", "the report is")
@@ -382,6 +383,7 @@ func TestMigrationIsCanceled(t *testing.T) {
 // TestMigrationIsDisturbed: what others do to the stacks meanwhile ends the run, and
 // what can be gone on with is.
 func TestMigrationIsDisturbed(t *testing.T) {
+	playedByKills(t)
 	bubble(t, "somebody opens the destination", func(t *testing.T) {
 		m := newMigrating(t, sim.Config{Seed: 6, Situation: "initial"})
 		at := time.AfterFunc(5*time.Minute, func() { m.set(sim.Destination, "READ_WRITE") })
