@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -41,11 +42,13 @@ type Subnet struct {
 type within struct{ Service, HandOver, Cloud, WayOut string }
 
 // FreeHosts are base URLs at which nothing listens on this machine, one for each
-// environment named.
+// environment named. Their ports are below those that systems give to whoever asks for
+// any (from 32768 on Linux, from 49152 elsewhere): nobody gets one by chance before it
+// is used.
 func FreeHosts(environments ...string) (map[string]string, error) {
 	hosts := map[string]string{}
 	for _, name := range environments {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := listenLow()
 		if err != nil {
 			return nil, fmt.Errorf("looking for a free port: %w", err)
 		}
@@ -53,6 +56,18 @@ func FreeHosts(environments ...string) (map[string]string, error) {
 		hosts[name] = "http://" + l.Addr().String()
 	}
 	return hosts, nil
+}
+
+// listenLow listens at some port from 10000 to 29999; the error is the last of a
+// hundred.
+func listenLow() (l net.Listener, err error) {
+	for range 100 {
+		l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
 }
 
 // OpenSubnet begins a subnet in which env's Synapse listens at env.Host, which
