@@ -20,12 +20,7 @@ func (s *Scheduler) apply(r Record) {
 		s.begin(r.Marks, r.At)
 		return
 	case opDistrust:
-		for _, t := range s.tables {
-			if t.stage == stageDone && t.compared {
-				t.repairs = 0
-				s.check(t, false)
-			}
-		}
+		s.distrust()
 		return
 	}
 	f := s.jobs[r.N]
@@ -112,7 +107,8 @@ func (s *Scheduler) failed(f *flight, r Record) {
 		s.release(f)
 	}
 	delete(s.jobs, f.N)
-	if r.Op == opRefused {
+	if r.Op == opRefused { // it is asked for less, and not at once
+		s.lower(f.Side)
 		s.quiet[f.Side] = r.At + 5_000
 	}
 	if r.Op == opFailed {
@@ -121,6 +117,11 @@ func (s *Scheduler) failed(f *flight, r Record) {
 	}
 	if twin != nil { // the other one may still go well
 		twin.twin = 0
+		if f.Kind == Checksum {
+			if c := f.t.sumOf(f); c != nil {
+				c.job[f.Side] = twin.N
+			}
+		}
 		return
 	}
 	again := r.At + 2_000

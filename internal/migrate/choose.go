@@ -378,13 +378,24 @@ func (s *Scheduler) groupRows(t *table, p *piece) int64 {
 	return min(s.o.Batch, max(1, int64(float64(t.guess(p.Span))*t.ratio)))
 }
 
+// changes tells whether CHANGE is being restored, or may be: another type's turn can
+// come meanwhile when all are compared again.
+func (s *Scheduler) changes(at int64) bool {
+	t := s.byName[Change]
+	if t == nil || t.head >= len(t.pieces) {
+		return false
+	}
+	p := &t.pieces[t.head]
+	return p.state == pieceRestoring || p.state == pieceBacked && p.notBefore > at
+}
+
 // keepFor is how long a backup is restored from: the bucket keeps it 30 days.
 const keepFor = 28 * 24 * time.Hour
 
 // toRestore: the first range that is not over, if its backup is there. One at a
 // time of a type, ascending; CHANGE when every other type is finished.
 func (s *Scheduler) toRestore(t *table, at int64, others bool) *candidate {
-	if t.head >= len(t.pieces) || t.name == Change && !others {
+	if t.head >= len(t.pieces) || t.name == Change && !others || t.name != Change && s.changes(at) {
 		return nil
 	}
 	p := &t.pieces[t.head]

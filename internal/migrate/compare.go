@@ -119,6 +119,31 @@ func join(bad []Bad, j joining) []Bad {
 	return out
 }
 
+// without leaves IDs out that cannot be copied: their neighbours can.
+func without(bad []Bad, ids []Span) []Bad {
+	if len(ids) == 0 {
+		return bad
+	}
+	ids = slices.SortedFunc(slices.Values(ids), func(a, b Span) int { return cmp.Compare(a.Min, b.Min) })
+	var out []Bad
+	for _, b := range bad {
+		for _, x := range ids {
+			if x.Max < b.Min || x.Min > b.Max {
+				continue
+			}
+			if before := b; x.Min > b.Min {
+				before.Max = x.Min - 1
+				out = append(out, before)
+			}
+			b.Min = x.Max + 1
+		}
+		if b.Min <= b.Max {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
 // rowsOf sums the source's rows.
 func rowsOf(bins []Bin) int64 {
 	var n int64

@@ -27,7 +27,7 @@ func (s *Scheduler) Take(e Event) (forget []int64) {
 	case e.Lost != "":
 		s.record(Record{Op: opLost, At: at, N: e.N, Reason: e.Lost})
 	case e.Refused != "":
-		s.refused(f, at, e.Refused)
+		s.record(Record{Op: opRefused, At: at, N: f.N, Reason: e.Refused})
 	default:
 		s.answered(f, at, *e.Answer)
 	}
@@ -35,12 +35,6 @@ func (s *Scheduler) Take(e Event) (forget []int64) {
 		return []int64{twin}
 	}
 	return nil
-}
-
-// refused: the service takes no job now. It is asked for less.
-func (s *Scheduler) refused(f *flight, at int64, why string) {
-	s.most[f.Side] = max(2, s.most[f.Side]-1)
-	s.record(Record{Op: opRefused, At: at, N: f.N, Reason: why})
 }
 
 // answered makes the record of a job that went well.

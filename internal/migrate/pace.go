@@ -28,9 +28,14 @@ func (s *Scheduler) adapt(f *flight, r Record) {
 	slices.Sort(w)
 	switch median := w[window/2]; {
 	case median > 1.7:
-		s.most[f.Side] = max(2, s.most[f.Side]-1)
+		s.lower(f.Side)
 	case median < 1.35:
 		s.most[f.Side] = min(s.asked[f.Side], s.most[f.Side]+1)
 	}
 	s.slowness[f.Side] = nil
+}
+
+// lower has one long job fewer run at once.
+func (s *Scheduler) lower(side Side) {
+	s.most[side] = max(min(2, s.asked[side]), s.most[side]-1)
 }

@@ -34,6 +34,16 @@ func TestBacksOff(t *testing.T) {
 	}
 }
 
+// TestBackingOffRaisesNothing: where one at a time was asked for, a refusal leaves it.
+func TestBackingOffRaisesNothing(t *testing.T) {
+	s := NewScheduler(Options{Types: []string{"NODE"}, Salt: "salt", Restores: 1})
+	s.jobs[1] = &flight{Job: Job{N: 1, Kind: Restore, Side: Destination, Type: "NODE"}, t: s.tables[0]}
+	s.Take(Event{N: 1, Refused: "503"})
+	if s.most[Destination] != 1 {
+		t.Errorf("%d long jobs at once after a refusal, where 1 was asked for", s.most[Destination])
+	}
+}
+
 // TestNothingToCopy: types that are empty on both sides cost no job, and a type that
 // only the destination has rows of is cleared.
 func TestNothingToCopy(t *testing.T) {
@@ -148,5 +158,52 @@ func TestASingleIDIsTriedMore(t *testing.T) {
 	}
 	if failures != lastTries {
 		t.Errorf("given up after %d failures, want %d", failures, lastTries)
+	}
+}
+
+// TestNothingBesideChange: when everything is compared again while CHANGE is being
+// restored, what differs waits until that is over.
+func TestNothingBesideChange(t *testing.T) {
+	now := time.Date(2026, 11, 28, 4, 0, 0, 0, time.UTC)
+	one := Span{1, 9}
+	s := NewScheduler(Options{Types: []string{"TEAM", Change}, Salt: "salt", Frozen: true})
+	for _, r := range []Record{
+		{Op: opMarked, Marks: map[string][2]Mark{"TEAM": {{Span: one, Any: true}, {Span: one, Any: true}}, Change: {{Span: one, Any: true}, {}}}},
+		{Op: opStart, N: 1, Job: &Job{N: 1, Kind: Checksum, Type: "TEAM", Span: one, Size: s.bin()}},
+		{Op: opStart, N: 2, Job: &Job{N: 2, Kind: Checksum, Side: Destination, Type: "TEAM", Span: one, Size: s.bin()}},
+		{Op: opCompared, N: 2, Rows: 9},
+		{Op: opStart, N: 3, Job: &Job{N: 3, Kind: Ranges, Type: Change, Span: one}},
+		{Op: opDone, N: 3, Spans: []Span{one}},
+		{Op: opStart, N: 4, Job: &Job{N: 4, Kind: Backup, Type: Change, Span: one}},
+		{Op: opDone, N: 4, Key: "backup.zip"},
+		{Op: opStart, N: 5, Job: &Job{N: 5, Kind: Restore, Side: Destination, Type: Change, Span: one, Key: "backup.zip"}},
+		{Op: opAccepted, N: 5, ID: "1"},
+	} {
+		r.At = milli(now)
+		s.Replay(r)
+	}
+	s.Distrust(now)
+	wait := func(kind Kind) bool { // until there is a job of that kind; all others go well
+		for range 20 {
+			now = now.Add(time.Second)
+			for _, j := range s.Next(now) {
+				if j.Kind == kind {
+					return true
+				}
+				a := &Answer{Key: "other.zip"}
+				if j.Side == Source {
+					a.Bins = []Bin{{Number: 0, Count: 9, Min: 1, Max: 9}}
+				}
+				s.Take(Event{N: j.N, At: now, ServerID: "2", Answer: a})
+			}
+		}
+		return false
+	}
+	if wait(Restore) {
+		t.Fatal("TEAM is restored beside CHANGE")
+	}
+	s.Take(Event{N: 5, At: now, Answer: &Answer{Rows: 9}})
+	if !wait(Restore) {
+		t.Errorf("TEAM is never restored: %s", s.Progress(now))
 	}
 }

@@ -276,14 +276,15 @@ func (s *Scheduler) repair(t *table) {
 		s.check(t, t.full)
 		return
 	}
-	if len(t.bad) == 0 || t.repairs >= most {
+	copied := without(t.bad, t.givenUp)
+	if len(copied) == 0 || t.repairs >= most {
 		t.differs = t.bad
 		s.finish(t)
 		return
 	}
 	t.repairs++
 	t.stage, t.pieces, t.head = stageRepair, nil, 0
-	for _, b := range t.bad {
+	for _, b := range copied {
 		p := piece{Span: b.Span, state: pieceWaiting, rows: b.Rows}
 		most := 2 * batch
 		if len(t.outside) > 0 && (b.Min < t.outside[0].Max || b.Max > t.outside[len(t.outside)-1].Min) {
@@ -340,9 +341,29 @@ func (s *Scheduler) recheck(t *table) {
 	s.advance(t)
 }
 
+// distrust compares all types again: at once what is done, and what is not once it
+// would be. A type that is being copied is compared as a whole afterwards anyway.
+func (s *Scheduler) distrust() {
+	for _, t := range s.tables {
+		switch {
+		case !t.compared || t.stage == stageCopy:
+		case t.stage == stageDone:
+			t.repairs = 0
+			s.check(t, t.full)
+		default:
+			t.doubted = true
+		}
+	}
+}
+
 // finish ends a type, and begins the comparison of everything when all have ended
 // and that was asked for.
 func (s *Scheduler) finish(t *table) {
+	if t.doubted {
+		t.doubted, t.repairs = false, 0
+		s.check(t, t.full)
+		return
+	}
 	t.stage, t.sums, t.pieces = stageDone, nil, nil
 	if !s.o.Full || s.fulls || slices.ContainsFunc(s.tables, func(t *table) bool { return t.stage != stageDone }) {
 		return

@@ -95,6 +95,7 @@ type table struct {
 	repaired []Bad // copied, to be compared again
 	repairs  int   // repairs begun
 	searched bool  // compared once more for a row that did not stay
+	doubted  bool  // to be compared once more, for somebody may have written to it
 	givenUp  []Span
 	differs  []Bad  // in the end
 	outside  []Span // what only one side has, to be copied with what differs
