@@ -37,7 +37,12 @@ func (o *order) failure(f *fault, t *tries) error {
 		e.Code = ops.Unsettled
 		e.Hint = o.may + " Find out before it is sent again: this client never does."
 	case o.class == resendable && (f.may || t.may):
-		e.Message += " The change may have been made; sending it again is safe."
+		e.Hint = strings.TrimSpace("The change may have been made; sending it again is safe. " + e.Hint)
+		// The caller looks what became of it. It does so by itself when its context
+		// ended, and after a conflict, which may be with its own first sending.
+		if f.err == nil && f.code != ops.Conflict {
+			e.Code = ops.Unsettled
+		}
 	}
 	return e
 }

@@ -112,7 +112,7 @@ func TestACallThatIsNotAnswered(t *testing.T) {
 			each  time.Duration
 		}{
 			{readOne, ops.Unavailable, 5, 30 * time.Second},
-			{resend, ops.Unavailable, 5, 30 * time.Second},
+			{resend, ops.Unsettled, 5, 30 * time.Second},
 			{createOnce, ops.Unsettled, 1, 30 * time.Second},
 			{func(ctx context.Context, c *adminapi.Client) error { _, err := c.ExportIDs(ctx); return err }, ops.Unavailable, 5, 15 * time.Minute},
 			{func(ctx context.Context, c *adminapi.Client) error { _, err := c.BackfillGridSessions(ctx); return err }, ops.Unsettled, 1, 15 * time.Minute},

@@ -329,8 +329,12 @@ func (c *copying) set(ctx context.Context, status string) error {
 			return err
 		}
 		want := synapse.StackStatus{Status: status, CurrentMessage: stackMessages[status], PendingMaintenanceMessage: now.PendingMaintenanceMessage}
-		if _, err = stack.SetStackStatus(ctx, want); err == nil || ops.CodeOf(err) == ops.Unsettled {
-			now, err = stack.StackStatus(ctx)
+		_, lost := stack.SetStackStatus(ctx, want)
+		if lost != nil && ops.CodeOf(lost) != ops.Unsettled {
+			return lost
+		}
+		if now, err = stack.StackStatus(ctx); err == nil && lost != nil && now.Status != status {
+			return &ops.Error{Code: ops.Unavailable, Message: ops.WithoutHint(lost), Err: lost} // it did not happen: asked again
 		}
 		return err
 	})

@@ -163,7 +163,7 @@ func (h *hand) settle(ctx context.Context, cause error) ops.Entry {
 	case e.Settle == ops.SettleRead && a.order.bound.Procedure.Settle != nil:
 		return h.read(ctx, cause, told)
 	case e.Settle == ops.SettleResend && a.maybeDone(e.ID):
-		return a.failure(e, cause, ops.EffectUnsettled) // it was sent again just now
+		return h.readBack(ctx, cause) // it was sent again just now
 	case e.Settle == ops.SettleResend:
 		return h.resend(ctx, cause)
 	}
@@ -187,14 +187,13 @@ func (h *hand) read(ctx context.Context, cause error, told bool) ops.Entry {
 	done, happened, err := a.order.bound.Procedure.Settle(ctx, a.order.values, e)
 	switch {
 	case err != nil:
-		return a.failure(e, ops.Errorf(ops.Unsettled, "what became of it could not be read (%w), after: %w", err, cause), ops.EffectUnsettled)
+		return a.failure(e, unread(err, cause), ops.EffectUnsettled)
 	case happened:
 		return a.settled(e, done)
 	case told:
 		return a.failure(e, &ops.Error{Code: ops.CodeOf(cause), Message: "it did not happen: " + ops.WithoutHint(cause), Err: cause}, ops.EffectNotReached)
 	}
-	// What the cause advises is about not knowing.
-	return a.failure(e, &ops.Error{Code: ops.Unavailable, Message: "it did not happen: " + ops.WithoutHint(cause), Err: cause}, ops.EffectFailed)
+	return a.failure(e, didNot(cause), ops.EffectFailed)
 }
 
 // resend performs the effect once more: the end state is the same.
@@ -210,9 +209,38 @@ func (h *hand) resend(ctx context.Context, cause error) ops.Entry {
 		entry.Settled = true
 		return entry
 	case ops.Refused(err) == nil && h.lost(ctx, err):
-		return a.failure(e, err, ops.EffectUnsettled)
+		return h.readBack(ctx, err)
 	}
 	return h.afterResend(ctx, err)
+}
+
+// readBack tells what became of an effect that was sent again and lost again. Where
+// it cannot be read it stays unsettled.
+func (h *hand) readBack(ctx context.Context, cause error) ops.Entry {
+	a, e := h.a, h.effect
+	verify := a.order.bound.Procedure.Verify
+	if verify == nil || e.Before == nil || ctx.Err() != nil {
+		return a.failure(e, cause, ops.EffectUnsettled)
+	}
+	state, err := verify(ctx, a.order.values, e)
+	switch {
+	case ops.Refused(err) != nil:
+		return a.failure(e, didNot(cause), ops.EffectFailed)
+	case err != nil:
+		return a.failure(e, unread(err, cause), ops.EffectUnsettled)
+	}
+	return a.settled(e, ops.Done{After: state})
+}
+
+// didNot is the error of an effect that was read not to have happened. What the
+// cause advises is about not knowing.
+func didNot(cause error) error {
+	return &ops.Error{Code: ops.Unavailable, Message: "it did not happen: " + ops.WithoutHint(cause), Err: cause}
+}
+
+// unread is the error of an effect that could not be read.
+func unread(err, cause error) error {
+	return ops.Errorf(ops.Unsettled, "what became of it could not be read (%w), after: %w", err, cause)
 }
 
 // afterResend tells, once sending it again failed for certain, whether it had
@@ -222,7 +250,7 @@ func (h *hand) afterResend(ctx context.Context, cause error) ops.Entry {
 	fresh, err := a.order.planOne(ctx, e.Target)
 	switch {
 	case err != nil:
-		return a.failure(e, ops.Errorf(ops.Unsettled, "what became of it could not be read (%w), after: %w", err, cause), ops.EffectUnsettled)
+		return a.failure(e, unread(err, cause), ops.EffectUnsettled)
 	case fresh.Nothing:
 		return a.settled(e, ops.Done{After: fresh.Before})
 	case fresh.Before == nil:

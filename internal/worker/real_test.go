@@ -208,3 +208,52 @@ func TestLostConnections(t *testing.T) {
 		}
 	})
 }
+
+// TestAnswersLostForGood: no answer to a change ever comes. What the report says was
+// not changed was not; what it cannot know it does not claim.
+func TestAnswersLostForGood(t *testing.T) {
+	for _, c := range []struct {
+		task    ops.TaskName
+		inputs  map[string]string
+		confirm string
+		path    string
+		read    bool // the target can be read
+	}{
+		{"remove-user", map[string]string{"users": "3400001"}, "user3400001", "/admin/redact/", true},
+		{"remove-user-2fa", map[string]string{"users": "3350396"}, "jdoe", "/2fa", true},
+		{"decertify-user", map[string]string{"users": "3350396"}, "", "/certificationStatus", true},
+		{"verify-oauth-client", map[string]string{"client-ids": "100001"}, "", "/verified", true},
+		{"publish-dataset", map[string]string{"entities": "syn123"}, "", "/datatype", true},
+		{"set-feature", map[string]string{"feature": "ALLOW_AGENT_WRITES", "enabled": "false"}, "", "/admin/feature/", true},
+		{"set-stack-status", map[string]string{"status": "READ_WRITE", "message": "Back."}, "", "/admin/synapse/status", true},
+		{"reenable-user", map[string]string{"users": "3400001"}, "", "/resetuserstatus/", false},
+		{"unquarantine-email", map[string]string{"emails": "bounce@example.org"}, "", "/emailQuarantine/", false},
+	} {
+		for _, kind := range []sandbox.FaultKind{sandbox.DropAfter, sandbox.DropBefore, sandbox.ServerError} {
+			bubble(t, fmt.Sprintf("%s, %s", c.task, kind), func(t *testing.T) {
+				s := sandbox.New(sandbox.Config{NoThrottle: true})
+				r := inBubble(t, s, c.task, c.inputs)
+				r.start = func(st *ops.Start) { st.Confirm = ops.ConfirmDigest(c.confirm) }
+				var lost []sandbox.Fault
+				for _, method := range []string{"PUT", "POST", "DELETE"} { // reads get through
+					lost = append(lost, sandbox.Fault{Kind: kind, Method: method, Path: c.path})
+				}
+				s.SetFaults(sandbox.Faults{Active: lost})
+				res := r.run(t)
+				want := ops.EffectUnsettled
+				switch {
+				case c.read && kind == sandbox.DropAfter:
+					want = ops.EffectDone
+				case c.read:
+					want = ops.EffectFailed
+				}
+				if got := res.Effects[0]; got.Outcome != want || want == ops.EffectFailed && !strings.Contains(got.Message, "it did not happen") {
+					t.Errorf("told as %s, want %s: %s", got.Outcome, want, got.Message)
+				}
+				contains(t, "changed", res.Changed, map[ops.EffectOutcome]string{
+					ops.EffectDone: "1 ", ops.EffectFailed: "Nothing was changed.", ops.EffectUnsettled: "may have been.",
+				}[want])
+			})
+		}
+	}
+}
