@@ -1,0 +1,107 @@
+package tasks
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	ops "github.com/Sage-Bionetworks/synapse-ops-core"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/migrate"
+)
+
+// save makes a checkpoint durable. A store that takes none for a while must not end
+// a copy of days: it is tried again, with a sign of its own, for what was given may
+// be there or not.
+func (c *copying) save(ctx context.Context, cp migrationCheckpoint) error {
+	err := c.step.Save(ctx, cp)
+	for try := 0; ops.CodeOf(err) == ops.Unavailable && try < saveTries; try++ {
+		c.step.Log("the store took no checkpoint (%v); trying again", err)
+		if c.pause(context.WithoutCancel(ctx), savePause) != nil {
+			break
+		}
+		err = c.step.Save(ctx, migrationCheckpoint{Sign: true})
+	}
+	if err != nil {
+		return fmt.Errorf("recording what was done: %w", err)
+	}
+	return nil
+}
+
+const (
+	saveTries = 10
+	savePause = 6 * time.Second
+)
+
+// copy runs the scheduler until all is copied and compared.
+func (c *copying) copy(ctx context.Context) error {
+	if c.old > 0 {
+		c.step.Log("going on from %d records: %s", c.old, c.sched.Progress(time.Now()))
+	}
+	batch := migrate.NewBatch(func(ctx context.Context, records []migrate.Record) error {
+		return c.save(ctx, migrationCheckpoint{Records: records})
+	})
+	err := c.run(ctx, batch)
+	if flushed := batch.Flush(context.WithoutCancel(ctx)); flushed != nil {
+		return flushed
+	}
+	if err == nil {
+		err = c.sched.Report(time.Now()).Err()
+	}
+	return err
+}
+
+// run drives the scheduler on the two stacks.
+func (c *copying) run(ctx context.Context, j migrate.Journal) error {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	jobs := c.x.Follow(giveUp)
+	err := migrate.Run(ctx, c.sched, &ending{Executor: jobs, s: c.sched, asked: c.step.Ending}, j, c.tell)
+	giveUp(nil)
+	jobs.Close()
+	return err
+}
+
+// errEnding: the run is to end here.
+var errEnding = &ops.Error{Code: ops.Canceled, Message: "It was told to end."}
+
+// ending begins nothing more once the run is to end, and keeps what may be
+// somebody's data out of the record.
+type ending struct {
+	migrate.Executor
+	s     *migrate.Scheduler
+	asked <-chan struct{}
+}
+
+func (e *ending) Wait(ctx context.Context, until time.Time) []migrate.Event {
+	events := e.Executor.Wait(ctx, until)
+	for i := range events {
+		for _, text := range []*string{&events[i].Failed, &events[i].Lost, &events[i].Refused} {
+			if *text != "" {
+				*text = quiet(*text)
+			}
+		}
+	}
+	select {
+	case <-e.asked:
+		e.s.Stop(errEnding)
+	default:
+	}
+	return events
+}
+
+const tellEvery = 5 * time.Minute
+
+// tell says how far it is: in the heartbeat at each turn, in the log now and then.
+func (c *copying) tell(now time.Time) {
+	if now.Sub(c.noted) < time.Second {
+		return
+	}
+	c.noted = now
+	p := c.sched.Progress(now)
+	c.step.Progress(p.Done, p.Total, "types")
+	c.step.Note(p.Brief())
+	alarm := p.Silent > 0
+	if alarm != c.alarm || now.Sub(c.told) >= tellEvery {
+		c.told, c.alarm = now, alarm
+		c.step.Log("%s", p)
+	}
+}
