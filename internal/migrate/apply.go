@@ -93,6 +93,7 @@ func (s *Scheduler) started(r Record) {
 		return
 	}
 	if p := f.t.pieceOf(f.Span); p != nil {
+		p.held = false
 		p.state = map[Kind]pieceState{Ranges: pieceRanging, Backup: pieceBacking, Restore: pieceRestoring}[f.Kind]
 	}
 }
@@ -161,7 +162,7 @@ func (s *Scheduler) failed(f *flight, r Record) {
 	switch {
 	case r.Op == opLost && f.Kind == Restore:
 		// It may be running, and a second one of its type must not run beside it.
-		again = f.began + max(lostRestore, 4*f.expected).Milliseconds()
+		again, p.held = f.began+max(lostRestore, 4*f.expected).Milliseconds(), true
 	case r.Op == opFailed:
 		p.tries++
 		again += int64(p.tries) * 3_000

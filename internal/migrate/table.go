@@ -51,6 +51,7 @@ type piece struct {
 	rows      int64 // of the primary, as compared; 0: not known
 	tries     int   // failures in a row
 	notBefore int64
+	held      bool // until then, for nobody knows whether its restore runs
 }
 
 type sumState int8

@@ -26,12 +26,13 @@ type migrationBegin struct {
 	Was         string   `json:"destination_was"` // status
 }
 
-// A migrationCheckpoint is one of three: how it began, what happened since, or that
-// all is copied.
+// A migrationCheckpoint is one of four: how it began, what happened since, that an
+// attempt had to wait, or that all is copied.
 type migrationCheckpoint struct {
 	Begin   *migrationBegin  `json:"begin,omitempty"`
 	Records []migrate.Record `json:"records,omitempty"`
 	Copied  bool             `json:"copied,omitempty"`
+	Held    []migrate.Hold   `json:"held,omitempty"` // types that the attempt that ends here had to let wait
 	Sign    bool             `json:"sign,omitempty"` // of a store that takes documents again
 }
 
@@ -47,6 +48,7 @@ type copying struct {
 	noted  time.Time // in the heartbeat
 	told   time.Time // in the log
 	alarm  bool
+	held   []migrate.Hold // so far in this attempt
 }
 
 func (m migration) perform(ctx context.Context, step *ops.Step) (ops.Done, error) {
@@ -206,7 +208,8 @@ func (c *copying) unfinished(ctx context.Context, err error) error {
 	}
 	switch {
 	case stop:
-		return fmt.Errorf("%s: %w", c.sched.Progress(time.Now()), err)
+		c.step.Log("%s", c.sched.Progress(time.Now()))
+		return c.waited(lasting, err)
 	case final(err):
 		return &ops.Error{Code: ops.Conflict, Message: err.Error() + ".", Err: err, Hint: "Look at the report, have the cause mended, and start a new run: it copies only what differs."}
 	}
@@ -215,6 +218,17 @@ func (c *copying) unfinished(ctx context.Context, err error) error {
 		e.Hint = "Once the cause is mended, resume the run: it goes on where it was."
 	}
 	return e
+}
+
+// waited notes what an attempt that is told to end had to let wait: one that could do
+// nothing else did bring the run further, for the next need not wait as long.
+func (c *copying) waited(ctx context.Context, err error) error {
+	if len(c.held) > 0 {
+		if unsaved := c.save(ctx, migrationCheckpoint{Held: c.held}); unsaved != nil {
+			return unsaved
+		}
+	}
+	return &ops.Error{Code: ops.Canceled, Message: err.Error(), Err: err}
 }
 
 // final tells whether the scheduler itself ended it: it would so again.

@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -99,9 +100,20 @@ func (c *copying) tell(now time.Time) {
 	p := c.sched.Progress(now)
 	c.step.Progress(p.Done, p.Total, "types")
 	c.step.Note(p.Brief())
+	c.tellHeld(now)
 	alarm := p.Silent > 0
 	if alarm != c.alarm || now.Sub(c.told) >= tellEvery {
 		c.told, c.alarm = now, alarm
 		c.step.Log("%s", p)
+	}
+}
+
+// tellHeld says which types wait, so that nobody wonders why nothing is restored.
+func (c *copying) tellHeld(now time.Time) {
+	for _, h := range c.sched.Held(now) {
+		if !slices.Contains(c.held, h) {
+			c.held = append(c.held, h)
+			c.step.Log("%s waits until %s: whether a restore of it runs is not known, and beside it no other may be begun", h.Type, h.Until.Format("15:04:05Z"))
+		}
 	}
 }

@@ -132,7 +132,16 @@ func outlast(ctx context.Context) (context.Context, context.CancelFunc) {
 	return out, func() { stop(); cancel() }
 }
 
-var errGoesOn = &ops.Error{Code: ops.Unsettled, Message: "It goes on from its last checkpoint in the next attempt."}
+// goesOn is the entry of an effect that ends with this attempt and not for good: its
+// intent stays open, and a later attempt goes on from its last checkpoint.
+func (h *hand) goesOn() ops.Entry {
+	a, who := h.a, "a resume"
+	if a.watch.handing() {
+		who = "the next attempt"
+	}
+	a.line("goes on", h.effect, who+" goes on from its last checkpoint")
+	return a.failed(h.effect, &ops.Error{Code: ops.Unsettled, Message: "It goes on from its last checkpoint in the next attempt."}, ops.EffectUnsettled)
+}
 
 // saved tells whether there is a checkpoint to go on from.
 func (h *hand) saved() bool {
@@ -144,10 +153,10 @@ func (h *hand) saved() bool {
 // settle learns what became of an effect whose answer is lost.
 func (h *hand) settle(ctx context.Context, cause error) ops.Entry {
 	a, e, told := h.a, h.effect, ctx.Err() != nil
+	ended := told && a.watch.canceled() == nil || ops.CodeOf(cause) == ops.Canceled && a.watch.leaving()
 	switch {
-	case told && h.saved() && a.watch.canceled() == nil:
-		// The intent stays open: the next attempt goes on from the checkpoint.
-		return a.failure(e, errGoesOn, ops.EffectUnsettled)
+	case ended && h.saved():
+		return h.goesOn()
 	case e.Settle == ops.SettleResume && !h.saved():
 		return a.failure(e, fmt.Errorf("it was not begun: %w", cause), ops.EffectNotReached)
 	case e.Settle == ops.SettleResume && a.watch.canceled() != nil:

@@ -32,7 +32,7 @@ func (a *attempt) handOver(runErr error) (*ops.Result, error) {
 	if next.Bundle == "" {
 		next.Bundle = a.w.c.Attempt.Bundle // the newest one may not know this request
 	}
-	a.say("This attempt's time is up; attempt %d goes on.", next.N)
+	a.say("Handed over as planned, for this attempt's time is up: attempt %d goes on.", next.N)
 	if err := a.w.c.Next(ctx, next); err != nil && ops.CodeOf(err) != ops.Conflict {
 		return a.finish(fmt.Errorf("beginning attempt %d: %w", next.N, err))
 	}

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -33,6 +34,7 @@ type migrating struct {
 	users  [2]string // host and instance that users are on
 	secret [2]string
 	dead   atomic.Bool
+	loses  func() // called in place of the answer to the next start of a restore
 	limit  time.Duration // of a build; 0: none
 	out    lockedBuffer
 }
@@ -86,6 +88,22 @@ type cord struct {
 func (c cord) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c.m.dead.Load() {
 		return nil, errDead
+	}
+	if lose := c.m.loses; lose != nil && r.Method == http.MethodPost {
+		body, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		text, err := io.ReadAll(body)
+		if err != nil {
+			return nil, err
+		}
+		if strings.Contains(string(text), "RestoreTypeRequest") {
+			c.m.loses = nil
+			_, err := c.wire.RoundTrip(r)
+			lose()
+			return nil, errors.Join(errDead, err)
+		}
 	}
 	return c.wire.RoundTrip(r)
 }
@@ -344,6 +362,46 @@ func TestMigrationIsHandedOver(t *testing.T) {
 		}
 		m.status("READ_WRITE")
 		m.same()
+		// A hand-over is no alarm.
+		contains(t, "the log", m.out.String(), "goes on   repo-staging.prod.example.org  ", "the next attempt goes on from its last checkpoint", "Handed over as planned")
+		if strings.Contains(m.out.String(), "unsettled") {
+			t.Errorf("a hand-over reads as something unsettled:\n%s", m.said())
+		}
+	})
+}
+
+// TestMigrationWaits: a process dies before it knows the ID of the restore that it
+// had just asked for. The next ones can only wait until that must be over, which takes
+// longer than each of them lasts; and wait they do.
+func TestMigrationWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 4, Situation: "initial", Types: []string{"TEAM"}})
+		m.limit = time.Minute
+		ctx, kill := context.WithCancel(t.Context())
+		m.loses = func() {
+			m.dead.Store(true)
+			m.docs.sever(true)
+			kill()
+		}
+		m.begin(ops.StartRun)
+		if _, err := m.attempt(ctx); err == nil {
+			t.Fatal("it survived its death")
+		}
+		m.dead.Store(false)
+		m.docs.sever(false)
+		m.begin(ops.StartResume)
+		handed := 0
+		r, err := m.attempt(t.Context())
+		for ; errors.Is(err, worker.ErrHandedOver); r, err = m.attempt(t.Context()) {
+			handed++
+		}
+		m.ended(r, err, ops.Succeeded, "")
+		m.status("READ_WRITE")
+		m.same()
+		contains(t, "the log", m.out.String(), "TEAM waits until ", "whether a restore of it runs is not known")
+		if handed < 2 {
+			t.Errorf("handed over %d times within three minutes", handed)
+		}
 	})
 }
 

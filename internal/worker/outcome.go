@@ -41,6 +41,11 @@ func (a *attempt) failure(e ops.Effect, err error, o ops.EffectOutcome) ops.Entr
 		o = ops.EffectRefused
 	}
 	a.tell(o, e, err.Error())
+	return a.failed(e, err, o)
+}
+
+// failed is failure's entry alone.
+func (a *attempt) failed(e ops.Effect, err error, o ops.EffectOutcome) ops.Entry {
 	return ops.Entry{Kind: ops.EntryOutcome, Effect: e.ID, Outcome: string(o), Summary: e.Summary,
 		Before: a.masked(e.Before), Code: ops.CodeOf(err), Message: err.Error()}
 }
@@ -60,8 +65,12 @@ func (a *attempt) tell(o ops.EffectOutcome, e ops.Effect, message string) {
 	if ok && len(a.order.targets) > quietAbove {
 		return
 	}
+	a.line(string(o), e, message)
+}
+
+func (a *attempt) line(what string, e ops.Effect, message string) {
 	parts := slices.DeleteFunc([]string{e.Summary, message}, func(s string) bool { return s == "" })
-	a.say("%-9s %s  %s", o, e.Label, strings.Join(parts, ": "))
+	a.say("%-9s %s  %s", what, e.Label, strings.Join(parts, ": "))
 }
 
 func (a *attempt) masked(s ops.State) ops.State { return s.Masked(a.order.task.Personal, a.key) }

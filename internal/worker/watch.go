@@ -126,6 +126,13 @@ func (wt *watch) stopped() bool {
 	return wt.stop
 }
 
+// leaving: this attempt is to end, and the run is not.
+func (wt *watch) leaving() bool {
+	wt.mu.Lock()
+	defer wt.mu.Unlock()
+	return (wt.over || wt.stop) && wt.marker == nil
+}
+
 // handing: the run goes on in its next attempt.
 func (wt *watch) handing() bool {
 	wt.mu.Lock()
