@@ -59,11 +59,11 @@ func (r *runs) migrated(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resumed, err := r.goOn(ctx, run)
+	resumed, err := r.Do(ctx, r.asks("resume.yml", true), 0, "resume", run)
 	if err != nil {
 		return err
 	}
-	builds := 2 + strings.Count(followed.Stderr+resumed, "goes on --\n")
+	builds := 2 + strings.Count(followed.Stderr+resumed.Stderr, "goes on --\n")
 	var s migration.Summary
 	var status string
 	pair.Stacks.Look(func(p *migration.Pair) { s, status = p.Summary(), p.StackStatus(migration.Destination) })
@@ -86,7 +86,8 @@ func (r *runs) migrated(ctx context.Context) error {
 }
 
 // killAmidst kills the migration's build while it compares, and not when a restore may
-// just have been asked for: one whose ID was not noted would hold its type for minutes.
+// just have been asked for: one whose ID was not noted would hold its type for minutes,
+// over many builds.
 func (r *runs) killAmidst(ctx context.Context) error {
 	builds := r.Stage.Cloud.Account(r.dev.Account).CodeBuild
 	look := time.NewTicker(20 * time.Millisecond)
@@ -111,27 +112,4 @@ func (r *runs) killAmidst(ctx context.Context) error {
 		}
 	}
 	return errors.New("for two minutes there was no build to kill that compares")
-}
-
-// goOn resumes a run until it has ended well, and returns what that said. An attempt
-// that only waits, because nobody noted the ID of a restore, does not hand over: then
-// it is resumed once more when that restore must be over.
-func (r *runs) goOn(ctx context.Context, run string) (string, error) {
-	said := ""
-	for again := false; ; again = true {
-		got, err := r.Do(ctx, r.asks("resume.yml", true), 0, "resume", run)
-		if got != nil {
-			said += got.Stderr
-		}
-		if _, other := errors.AsType[*rehearsal.UnexpectedCode](err); !other || again || !strings.Contains(got.Stdout, "no further") {
-			return said, err
-		}
-		const held = 200 * time.Second
-		r.Say("── the ID of a restore is not known: its type waits for three minutes\n")
-		select {
-		case <-ctx.Done():
-			return said, ctx.Err()
-		case <-time.After(held):
-		}
-	}
 }

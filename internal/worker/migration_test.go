@@ -43,7 +43,9 @@ var pairHosts = [2]string{"https://repo-prod.prod.example.org", "https://repo-st
 
 func newMigrating(t *testing.T, c sim.Config, inputs ...string) *migrating {
 	t.Helper()
-	c.Profile, c.Scale = "R", 1000
+	if c.Scale == 0 {
+		c.Profile, c.Scale = "R", 1000
+	}
 	switch {
 	case c.Types != nil && len(c.Types) == 0:
 		c.Types = nil

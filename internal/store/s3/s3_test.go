@@ -104,7 +104,7 @@ func startAccount(t *testing.T) {
 }
 
 // lead sets the process environment that this and competing processes read.
-func lead(t *testing.T, url, id, secret string) {
+func lead(t testing.TB, url, id, secret string) {
 	t.Helper()
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": id, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": "",
 		"AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"} {
@@ -114,7 +114,7 @@ func lead(t *testing.T, url, id, secret string) {
 
 // driver returns the driver over a bucket of the account that the environment
 // leads to.
-func driver(t *testing.T, bucket string) *s3.Driver {
+func driver(t testing.TB, bucket string) *s3.Driver {
 	t.Helper()
 	c, err := config.LoadDefaultConfig(t.Context())
 	if err != nil {
@@ -124,7 +124,7 @@ func driver(t *testing.T, bucket string) *s3.Driver {
 }
 
 // newStore returns a driver over a bucket of an account behind an edge.
-func newStore(t *testing.T) (*s3.Driver, *edge) {
+func newStore(t testing.TB) (*s3.Driver, *edge) {
 	t.Helper()
 	e := &edge{cloud: newCloud()}
 	server := httptest.NewServer(e)
