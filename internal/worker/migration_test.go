@@ -34,7 +34,7 @@ type migrating struct {
 	users  [2]string // host and instance that users are on
 	secret [2]string
 	dead   atomic.Bool
-	loses  func() // called in place of the answer to the next start of a restore
+	loses  func()        // called in place of the answer to the next start of a restore
 	limit  time.Duration // of a build; 0: none
 	out    lockedBuffer
 }
