@@ -248,12 +248,12 @@ func (in *Input) hides(text, shown string) *InputError {
 }
 
 func (in *Input) parseInteger(s string) (any, string, *InputError) {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || strings.HasPrefix(s, "+") {
+	if !wholeNumber.MatchString(s) {
 		return nil, "", in.isNot(s, "a whole number", in.integerRule())
 	}
-	if n < in.Least || in.Most != 0 && n > in.Most {
-		return nil, "", in.wrong(s, fmt.Sprintf("%d is out of range.", n), in.integerRule())
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < in.Least || in.Most != 0 && n > in.Most {
+		return nil, "", in.wrong(s, quoteValue(s)+" is out of range.", in.integerRule())
 	}
 	return n, "", nil
 }
@@ -273,6 +273,7 @@ func (in *Input) parseChoice(s string) (any, string, *InputError) {
 }
 
 var (
+	wholeNumber  = regexp.MustCompile(`^-?[0-9]+$`)
 	digits       = regexp.MustCompile(`^[1-9][0-9]{0,18}$`)
 	entityDigits = regexp.MustCompile(`^(?i:syn)?([1-9][0-9]{0,17})$`)
 	entityMore   = regexp.MustCompile(`^(?i:syn)?[0-9]+\.[0-9]+$`)

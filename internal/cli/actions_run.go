@@ -161,7 +161,7 @@ func (j *job) summarizePlan(asked *asking, p *planning, plan *ops.Plan, err erro
 		if plan == nil {
 			return report.Job(page, b)
 		}
-		return report.JobPlan(page, report.PlanView{Plan: plan, Command: j.runCommandLine(asked)}, b)
+		return report.JobPlan(page, report.PlanView{Plan: plan, Reads: asked.task.Class == ops.Reads, Command: j.runCommandLine(asked)}, b)
 	})
 }
 

@@ -76,7 +76,7 @@ func (a *app) plan(ctx context.Context, asked *asking) error {
 func (a *app) printPlan(p *ops.Plan, asked *asking) error {
 	p.Notes = append(unsaid(asked.values.Notes(), p.Notes), p.Notes...)
 	return a.print(p, func(w io.Writer) error {
-		return report.Plan(w, report.PlanView{Plan: p, Command: a.runCommandLine(asked)}, a.style())
+		return report.Plan(w, report.PlanView{Plan: p, Reads: asked.task.Class == ops.Reads, Command: a.runCommandLine(asked)}, a.style())
 	})
 }
 

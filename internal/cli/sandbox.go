@@ -80,17 +80,18 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 		return err
 	}
 	defer l.Close()
-	a.say("%s\nlistening on http://%s", first.Describe(), l.Addr())
 	doc := map[string]string{"host": "http://" + l.Addr().String()}
+	said := fmt.Sprintf("%s\nlistening on http://%s", first.Describe(), l.Addr())
 	if f.second != "" {
 		l2, err := listenLoopback(f.second)
 		if err != nil {
 			return err
 		}
-		a.say("second stack on http://%s", l2.Addr())
+		said += fmt.Sprintf("\nsecond stack on http://%s", l2.Addr())
 		doc["second"] = "http://" + l2.Addr().String()
 		go func() { _ = second.Serve(ctx, l2) }()
 	}
+	a.say("%s", said)
 	if err := a.print(doc, func(io.Writer) error { return nil }); err != nil {
 		return err
 	}

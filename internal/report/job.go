@@ -84,7 +84,7 @@ func JobPlan(w io.Writer, v PlanView, b Brief) error {
 	p := newPage(Style{})
 	p.brief(b)
 	p.gap()
-	p.line("**", escape(planCount(v.Plan)), "** on ", span(v.Host), ", instance ", span(v.Instance))
+	p.line("**", escape(planCount(v)), "** on ", span(v.Host), ", instance ", span(v.Instance))
 	p.gap()
 	for _, name := range slices.Sorted(maps.Keys(v.Inputs)) {
 		p.markdownRow(escape(name), span(shorten(v.Inputs[name])))
@@ -92,7 +92,11 @@ func JobPlan(w io.Writer, v PlanView, b Brief) error {
 	p.gap()
 	shown := v.Effects[:min(len(v.Effects), mostLines)]
 	if len(shown) > 0 {
-		p.line("| | Target | What would change |")
+		what := "What would change"
+		if v.Reads {
+			what = "What it does"
+		}
+		p.line("| | Target | ", what, " |")
 		p.line("|---|---|---|")
 	}
 	for i, e := range shown {

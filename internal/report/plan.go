@@ -16,13 +16,15 @@ type PlanView struct {
 	// Command starts the run, such as ops.Command returns; the plan's digest and
 	// challenge are added to it. "": the plan is shown without a command.
 	Command string
+	// Reads: the task changes nothing, whatever its effects are called.
+	Reads bool
 }
 
 // Plan writes what would be changed, the targets that need nothing, notes, digest
 // and challenge, and the command that performs exactly this plan.
 func Plan(w io.Writer, v PlanView, st Style) error {
 	p := newPage(st)
-	p.title(v.Environment, bold, "plan", fmt.Sprintf("%s in %s: %s", Clean(string(v.Task)), Clean(string(v.Environment)), planCount(v.Plan)))
+	p.title(v.Environment, bold, "plan", fmt.Sprintf("%s in %s: %s", Clean(string(v.Task)), Clean(string(v.Environment)), planCount(v)))
 	p.gap()
 	host := v.Host
 	if v.Instance != "" {
@@ -51,7 +53,10 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:most], "") + fmt.Sprintf("… (%s bytes)", number(int64(len(s))))
 }
 
-func planCount(p *ops.Plan) string {
+func planCount(p PlanView) string {
+	if p.Reads {
+		return "reads only, changes nothing"
+	}
 	nothing := 0
 	for _, e := range p.Effects {
 		if e.Nothing {

@@ -181,6 +181,7 @@ func TestPlan_Command(t *testing.T) {
 		{"no challenge", func(v *report.PlanView) { v.Challenge = "" }, " --plan " + string(digest) + "\n", "--confirm"},
 		{"what cannot be shown is not", func(v *report.PlanView) { v.Command += " 'a\nb'" }, "some cannot be shown", "a b"},
 		{"no command", func(v *report.PlanView) { v.Command = "" }, string(digest), "To do exactly this"},
+		{"what only reads", func(v *report.PlanView) { v.Reads = true }, "reads only, changes nothing\n", "2 changes"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

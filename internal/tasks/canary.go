@@ -77,7 +77,7 @@ func (l lookout) procedure() ops.Procedure {
 			}
 			minutes := v.Int("minutes")
 			return ops.Effect{
-				Target: t, Summary: fmt.Sprintf("looks once a minute, %d times", minutes), Settle: ops.SettleResend,
+				Target: t, Summary: lookoutSummary(minutes), Settle: ops.SettleResend,
 				Before: ops.State{"instance": version.StackInstance, "version": version.Version},
 				After:  ops.State{"instance": version.StackInstance, "minutes": minutes},
 			}, nil
@@ -85,6 +85,13 @@ func (l lookout) procedure() ops.Procedure {
 		Perform: l.perform,
 		Undo:    readsOnly,
 	}
+}
+
+func lookoutSummary(minutes int64) string {
+	if minutes == 1 {
+		return "looks once"
+	}
+	return fmt.Sprintf("looks once a minute, %d times", minutes)
 }
 
 func (l lookout) perform(ctx context.Context, step *ops.Step) (ops.Done, error) {
@@ -159,6 +166,9 @@ func lookWithout(ctx context.Context, l TokenlessLane) (string, error) {
 // verdict fails when a minute failed, naming the minutes.
 func (at canaryCheckpoint) verdict(minutes int64) (ops.Done, error) {
 	if len(at.Failed) == 0 {
+		if minutes == 1 {
+			return ops.Done{Message: "it was in order"}, nil
+		}
 		return ops.Done{Message: fmt.Sprintf("all of %d minutes were in order", minutes)}, nil
 	}
 	return ops.Done{}, &ops.Error{

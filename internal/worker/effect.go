@@ -85,7 +85,8 @@ func (h *hand) lost(ctx context.Context, err error) bool {
 	case ops.Unsettled:
 		return true
 	case ops.Unavailable, ops.Canceled:
-		return h.begun
+		// What only looks, however far it came, left nothing behind to find out about.
+		return h.begun && !(h.a.order.task.Class == ops.Reads && h.effect.Settle == ops.SettleResend)
 	}
 	return false
 }

@@ -24,6 +24,7 @@ var early = []struct {
 	{"task not offered here", "environment-task", ops.Denied, func(r *rig) { r.task.Environments = []ops.EnvironmentName{"prod"} }},
 	{"worker in another repository", "environment-repository", ops.Denied, func(r *rig) { r.config = func(c *worker.Config) { c.Repository = "sage/ops-prod" } }},
 	{"request from another repository", "environment-repository", ops.Denied, func(r *rig) { r.req.Repository = "sage/ops-prod" }},
+	{"no repository, and no sandbox either", "environment-repository", ops.Denied, func(r *rig) { r.env.Repository, r.req.Repository = "", "someone/fork" }},
 	{"another environment's host", "environment-host", ops.Denied, func(r *rig) { r.req.Host = "https://prod.example.org" }},
 	{"another host than the worker's", "environment-host", ops.Denied, func(r *rig) { r.config = func(c *worker.Config) { c.Host = "https://other.example.org" } }},
 	{"another lane than the task's", "lane", ops.Denied, func(r *rig) { r.task.Lane = ops.LaneDeploy }},
@@ -104,6 +105,11 @@ func TestRequestGuardsPass(t *testing.T) {
 		"the environment's repository": func(r *rig) {
 			r.req.Repository = r.env.Repository
 			r.config = func(c *worker.Config) { c.Repository = r.env.Repository }
+		},
+		"the sandbox, from any repository": func(r *rig) {
+			r.env.Repository, r.req.Repository, r.req.Host = "", "someone/fork", "http://127.0.0.1:9"
+			r.env.Hosts = []string{r.req.Host}
+			r.config = func(c *worker.Config) { c.Repository = "someone/fork" }
 		},
 		"a lane of the requester's choice": func(r *rig) { r.task.AnyLane, r.task.Lane = true, ops.LaneDeploy },
 		"a limit that was raised":          func(r *rig) { r.task.MaxTargets, r.env.MaxTargets = 2, 3 },

@@ -82,12 +82,19 @@ func (o *order) environment() error {
 		return ops.Refuse("environment-task", fmt.Sprintf("It is offered in %v.", o.task.Environments),
 			"%s is not offered in %s.", o.task.Name, env.Name)
 	}
+	if env.Repository == "" && ops.Loopback(o.req.Host) {
+		return nil // the sandbox, which anybody may ask for
+	}
+	only := fmt.Sprintf("Only %s may ask for %s.", env.Repository, env.Name)
+	if env.Repository == "" {
+		only = fmt.Sprintf("Name the repository of %s in the environments file.", env.Name)
+	}
 	if r := o.w.c.Repository; r != "" && r != env.Repository {
-		return ops.Refuse("environment-repository", fmt.Sprintf("Only %s may ask for %s.", env.Repository, env.Name),
+		return ops.Refuse("environment-repository", only,
 			"this is repository %s.", ops.Quote(r))
 	}
 	if r := o.req.Repository; r != "" && r != env.Repository {
-		return ops.Refuse("environment-repository", fmt.Sprintf("Only %s may ask for %s.", env.Repository, env.Name),
+		return ops.Refuse("environment-repository", only,
 			"the request came from repository %s.", ops.Quote(r))
 	}
 	return nil

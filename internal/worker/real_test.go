@@ -257,3 +257,17 @@ func TestAnswersLostForGood(t *testing.T) {
 		}
 	}
 }
+
+// TestCanaryThatSawFailures: it only looks, so nothing is left to find out about.
+func TestCanaryThatSawFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sandbox.New(sandbox.Config{NoThrottle: true})
+		r := inBubble(t, s, "canary", map[string]string{"minutes": "3"})
+		s.SetFaults(sandbox.Faults{Active: []sandbox.Fault{{Kind: sandbox.ServerError, Path: "/messages/currentnumber", Skip: 2, Count: 3}}})
+		res := r.run(t)
+		if got := res.Effects[0]; res.Outcome != ops.RunFailed || got.Outcome != ops.EffectFailed || !strings.Contains(got.Message, "1 of 3 minutes failed: 2.") {
+			t.Errorf("ended %s, told as %s: %s", res.Outcome, got.Outcome, got.Message)
+		}
+		equal(t, "changed", res.Changed, "Nothing was changed.")
+	})
+}
