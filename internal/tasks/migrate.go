@@ -162,6 +162,9 @@ func (m migration) notes(v ops.Values, effects []ops.Effect) []string {
 		if b["mode"] == modeInitial && b["source-status"] == synapse.ReadOnly {
 			notes = append(notes, "The source is READ_ONLY, and this is a first copy: its users are shut out for as long as that takes.")
 		}
+		if types := v.Text(typesInput.Name); types != "all" && b["destination-status"] == synapse.ReadOnly && afterwards(v) == synapse.ReadWrite {
+			notes = append(notes, fmt.Sprintf("The destination is READ_ONLY and is opened afterwards, whatever its other types hold: this run looks at %s alone.", types))
+		}
 	}
 	if v.Bool("remain-read-only") {
 		notes = append(notes, "The destination stays READ_ONLY afterwards; a later run without remain-read-only opens it.")
@@ -179,9 +182,20 @@ func (m migration) left(ctx context.Context, v ops.Values) string {
 	case s.Status == synapse.ReadWrite:
 		return ""
 	}
-	leave := "It is opened by a run of migrate that copies all, without remain-read-only; resume this run if it can be, or start another."
-	if v.Bool("remain-read-only") {
-		leave = "remain-read-only asked for that. To open it, run migrate again without: it copies what changed since and then sets it READ_WRITE."
+	return fmt.Sprintf("The destination %s is %s: it answers its users with 503. %s", name, ops.Clip(s.Status), m.leave(v))
+}
+
+// leave says how a destination that is closed is opened, by whoever has no more than
+// the task's form: set-stack-status sets the stack that users are on, and no other.
+func (p pair) leave(v ops.Values) string {
+	hosts := MigrationHosts(v)
+	inputs := [][2]string{{sourceHost.Name, hosts[0]}, {destinationHost.Name, hosts[1]}}
+	if types := v.Text(typesInput.Name); types != "all" {
+		inputs = append(inputs, [2]string{typesInput.Name, types})
 	}
-	return fmt.Sprintf("The destination %s is %s: it answers its users with 503. %s", name, ops.Clip(s.Status), leave)
+	command := ops.Command(migrateTask.Name, p.x.Environment().Name, inputs...)
+	if v.Bool("remain-read-only") {
+		return "remain-read-only asked for that. Another run without it compares both stacks, copies what differs and opens it: " + command + ", or the form with the same hosts."
+	}
+	return "It is opened once all is copied: by resuming this run where that is said to be next, else by another run: " + command + ", or the form with the same hosts."
 }

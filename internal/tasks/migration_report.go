@@ -40,12 +40,7 @@ func migrationReport(c *copying, how, status, picture string, now time.Time) []b
 	r := c.sched.Report(now)
 	fmt.Fprintf(&b, "# Migration of %s into %s\n\n", cell(c.begin.Source), cell(c.begin.Destination))
 	if status != "READ_WRITE" {
-		fmt.Fprintf(&b, "**The destination is %s: it answers its users with 503.** ", cell(status))
-		if how == "" {
-			fmt.Fprint(&b, "remain-read-only asked for that. To open it, run migrate again without: it copies what changed since and then sets it READ_WRITE.\n\n")
-		} else {
-			fmt.Fprint(&b, "Resume the run, or run migrate again: once all is copied the destination is set READ_WRITE, unless remain-read-only is asked for.\n\n")
-		}
+		fmt.Fprintf(&b, "**The destination is %s: it answers its users with 503.** %s\n\n", cell(status), cell(c.leave(c.step.Values)))
 	}
 	if how != "" {
 		fmt.Fprintf(&b, "It is not finished: %s\n\n", cell(c.sched.Progress(now).String()))

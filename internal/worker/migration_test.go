@@ -277,8 +277,14 @@ func TestMigration(t *testing.T) {
 		if !strings.HasPrefix(r.Message, "The destination repo-staging.prod.example.org is READ_ONLY") {
 			t.Errorf("the result begins with %q", r.Message)
 		}
+		contains(t, "the result", r.Message, "Another run without it", "synops run migrate source-host=https://repo-prod.prod.example.org destination-host=https://repo-staging.prod.example.org -e prod")
 		m.status("READ_ONLY")
 		m.same()
+		m.again("types=TEAM")
+		m.ends(ops.StartRun, ops.Succeeded, "")
+		contains(t, "the log", m.out.String(), "is opened afterwards, whatever its other types hold: this run looks at TEAM alone")
+		m.status("READ_WRITE")
+		m.set(sim.Destination, "READ_ONLY")
 		m.again()
 		m.ends(ops.StartRun, ops.Succeeded, "")
 		m.status("READ_WRITE")
@@ -412,7 +418,7 @@ func TestMigrationIsCanceled(t *testing.T) {
 		m := newMigrating(t, sim.Config{Seed: 5, Situation: "initial"})
 		at := time.AfterFunc(5*time.Minute, m.cancelRun)
 		defer at.Stop()
-		r := m.ends(ops.StartRun, ops.RunCanceled, ops.Canceled, "Canceled by ada", "run of migrate that copies all")
+		r := m.ends(ops.StartRun, ops.RunCanceled, ops.Canceled, "Canceled by ada", "else by another run: synops run migrate source-host=https://repo-prod.prod.example.org destination-host=https://repo-staging.prod.example.org -e prod")
 		if !strings.HasPrefix(r.Message, "The destination repo-staging.prod.example.org is READ_ONLY") {
 			t.Errorf("the result begins with %q", r.Message)
 		}
