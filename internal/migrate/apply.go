@@ -30,15 +30,16 @@ func (s *Scheduler) apply(r Record) {
 	switch r.Op {
 	case opAccepted:
 		f.ServerID = r.ID
+		s.vain[f.Side] = 0
 	case opFailed, opRefused, opLost:
 		s.failed(f, r)
 	case opDone:
-		s.failures = 0
+		s.failures, s.row[f.Side] = 0, row{}
 		s.adapt(f, r)
 		s.forgetJob(f, r.At)
 		s.done(f, r)
 	case opCompared:
-		s.failures = 0
+		s.failures, s.row[f.Side] = 0, row{}
 		s.adapt(f, r)
 		t := f.t
 		c := t.sumOf(f)
@@ -108,13 +109,21 @@ func (s *Scheduler) failed(f *flight, r Record) {
 		s.release(f)
 	}
 	delete(s.jobs, f.N)
-	if r.Op == opRefused { // it is asked for less, and not at once
+	counts := false // against what the job was for
+	switch r.Op {
+	case opRefused: // it is asked for less, and not at once
 		s.lower(f.Side)
 		s.quiet[f.Side] = r.At + 5_000
-	}
-	if r.Op == opFailed {
+	case opLost: // each may be another job in its queue
+		if r.At >= s.quiet[f.Side] {
+			s.vain[f.Side]++
+			s.quiet[f.Side] = r.At + int64(min(s.vain[f.Side], 12))*5_000
+		}
+	case opFailed:
 		s.times.failed(f, r.Reason)
-		s.tooMany(r.Reason)
+		if counts = !s.blame(f, r.At); counts {
+			s.tooMany(r.Reason)
+		}
 	}
 	if twin != nil { // the other one may still go well
 		twin.twin = 0
@@ -136,7 +145,7 @@ func (s *Scheduler) failed(f *flight, r Record) {
 			return
 		}
 		c.state[f.Side], c.job[f.Side] = sumWaiting, 0
-		if r.Op == opFailed {
+		if counts {
 			c.tries++
 			again += int64(c.tries) * 2_000
 		}
@@ -148,7 +157,7 @@ func (s *Scheduler) failed(f *flight, r Record) {
 	}
 	if f.t.weighing == weighRunning && f.Kind == Ranges {
 		f.t.weighing, f.t.weighAt = weighWanted, again
-		if r.Op == opFailed { // it only saves time
+		if counts { // it only saves time
 			f.t.weighing = weighed
 			s.advance(f.t)
 		}
@@ -163,12 +172,12 @@ func (s *Scheduler) failed(f *flight, r Record) {
 	case r.Op == opLost && f.Kind == Restore:
 		// It may be running, and a second one of its type must not run beside it.
 		again, p.held = f.began+max(lostRestore, 4*f.expected).Milliseconds(), true
-	case r.Op == opFailed:
+	case counts:
 		p.tries++
 		again += int64(p.tries) * 3_000
 	}
 	p.notBefore = again
-	if p.tries < splitAfter || p.Min == p.Max && p.tries < lastTries {
+	if !counts || p.tries < splitAfter || p.Min == p.Max && p.tries < lastTries {
 		return
 	}
 	if f.Kind == Ranges {

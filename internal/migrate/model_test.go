@@ -295,7 +295,7 @@ func essence(s *Scheduler) string {
 		After   [2]int64
 		Done    bool
 	}
-	out := fmt.Sprintln(s.marked, s.lastN, s.most, s.quiet, s.failures, s.stopped, s.fulls)
+	out := fmt.Sprintln(s.marked, s.lastN, s.most, s.quiet, s.failures, s.row, s.vain, s.stopped, s.fulls)
 	for _, t := range s.tables {
 		var sums []sumEssence
 		for _, c := range t.sums {

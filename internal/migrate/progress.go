@@ -56,6 +56,9 @@ func (s *Scheduler) Progress(now time.Time) Progress {
 	if longest != nil && s.marked && longest.stage != stageDone {
 		p.Critical = fmt.Sprintf("waiting for %s: %s", longest.name, doing(longest))
 	}
+	if why := s.outages(milli(now)); why != "" {
+		p.Critical = why
+	}
 	total := time.Duration(0)
 	spent := map[Kind]time.Duration{}
 	for _, x := range s.times.stretches {

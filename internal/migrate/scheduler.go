@@ -28,6 +28,8 @@ type Scheduler struct {
 	quiet    [2]int64 // a side that took no job is asked for none before
 	slowness [2][]float64
 	failures int // jobs that failed since the last that went well
+	row      [2]row
+	vain     [2]int // starts of which nobody knows what became, since the last that was accepted
 	stopped  error
 	fulls    bool // the last comparison of everything has begun
 	records  []Record

@@ -28,7 +28,8 @@ const (
 	afterFailure = 4 * time.Second  // a look that failed is made again no sooner
 	silence      = 30 * time.Minute // without any answer of a stack: it is given up
 	recheck      = time.Minute      // the destination's status is read again so often, where something is restored
-	oddAnswer    = 3                // looks in a row that make no sense
+	oddAnswer    = 3                // looks in a row that make no sense, or find no job
+	oddFor       = 5 * time.Minute  // and so long: a page in the stack's place passes
 	unseen       = 10 * time.Minute // of a job that only reads, while its state cannot be read
 	// A job that only reads is started anew when it takes longer, which harms nothing.
 	readPatience = time.Hour
@@ -118,6 +119,7 @@ func (x *Executor) start(ctx context.Context, j migrate.Job) (string, migrate.Ev
 		return s.JobID, e
 	case ops.CodeOf(err) == ops.Unsettled:
 		e.Lost = err.Error()
+		x.unheard(j.Side, err)
 	case ops.CodeOf(err) == ops.Denied:
 		x.giveUp(err)
 		e.Refused = err.Error()
@@ -249,6 +251,9 @@ func (x *Executor) hopeless(f *following, err error) bool {
 			break
 		}
 		if ops.CodeOf(err) != ops.NotFound {
+			if time.Since(f.seen) < oddFor {
+				break
+			}
 			x.giveUp(err)
 			return true
 		}

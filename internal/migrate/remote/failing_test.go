@@ -125,7 +125,7 @@ func TestWhatACallThatFailsMeans(t *testing.T) {
 		"and does not say why":          {migrate.Restore, fake{job: says(synapse.AsyncJobStatus{JobState: synapse.JobFailed}, synapse.MigrationAnswer{})}, failed, "not why", "", time.Minute},
 		"a state nobody knows":          {migrate.Backup, fake{job: says(synapse.AsyncJobStatus{JobState: "ASLEEP"}, synapse.MigrationAnswer{})}, lost, "ASLEEP", "", time.Minute},
 		"a job that is not there":       {migrate.Restore, fake{job: fails(ops.NotFound, "404")}, lost, "404", "", time.Minute},
-		"an answer nobody understands":  {migrate.Backup, fake{job: fails(ops.Internal, "JSON of another shape")}, nil, "another shape", ops.Internal, time.Minute},
+		"an answer nobody understands":  {migrate.Backup, fake{job: fails(ops.Internal, "JSON of another shape")}, nil, "another shape", ops.Internal, 6 * time.Minute},
 		"a backup without a file":       {migrate.Backup, fake{job: complete(synapse.MigrationAnswer{})}, failed, "names no file", "", time.Minute},
 		"counts that leave a type out":  {migrate.Counts, fake{job: complete(synapse.MigrationAnswer{Counts: []synapse.MigrationCount{{Type: "NODE"}}})}, failed, "ACL", "", time.Minute},
 		"counts with one bound":         {migrate.Counts, fake{job: complete(synapse.MigrationAnswer{Counts: []synapse.MigrationCount{{Type: "NODE", Min: &eight}}})}, failed, "NODE", "", time.Minute},
@@ -239,4 +239,50 @@ func TestStartsUnderWayAreWaitedFor(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStartsInVain: a stack that may take jobs but never says so gets few of them,
+// for each may run, and is given up.
+func TestStartsInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{start: ops.Errorf(ops.Unsettled, "502")}
+		ctx, giveUp := context.WithCancelCause(context.Background())
+		defer giveUp(nil)
+		x := remote.New(f, f, giveUp)
+		s := migrate.NewScheduler(migrate.Options{Types: []string{"NODE"}, AllTypes: []string{"NODE"}, Salt: "salt"})
+		err := migrate.Run(ctx, s, x, nowhere{}, nil)
+		x.Close()
+		if ops.CodeOf(err) != ops.Unavailable || !strings.Contains(err.Error(), "has not answered for 3") {
+			t.Errorf("it ended with %v", err)
+		}
+		if f.starts > 120 {
+			t.Errorf("%d jobs may have been started", f.starts)
+		}
+		t.Logf("%d starts", f.starts)
+	})
+}
+
+// nowhere keeps nothing.
+type nowhere struct{}
+
+func (nowhere) Save(context.Context, []migrate.Record) error { return nil }
+
+// TestAPageInBetween: what answers in the stack's place for two minutes, with a page
+// and 200, ends no run.
+func TestAPageInBetween(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, f := time.Now(), &fake{}
+		f.job = func() (synapse.AsyncJobStatus, synapse.MigrationAnswer, error) {
+			if time.Since(began) < 2*time.Minute {
+				return fails(ops.Internal, "a body that is not JSON")()
+			}
+			return complete(synapse.MigrationAnswer{BackupKey: "k.zip"})()
+		}
+		if e, err := one(f, migrate.Job{Kind: migrate.Backup}); err != nil || e.Answer == nil {
+			t.Errorf("%+v, %v", e, err)
+		}
+		if f.looks > 40 {
+			t.Errorf("%d looks", f.looks)
+		}
+	})
 }

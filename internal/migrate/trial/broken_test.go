@@ -43,3 +43,15 @@ func TestFullVerification(t *testing.T) {
 		t.Errorf("%d checksums, and %d with everything compared again", a, b)
 	}
 }
+
+// TestADatabaseThatFailsOver: for three minutes every job of a side fails. That is no
+// range's fault: nothing is given up for it, and the rest is copied afterwards.
+func TestADatabaseThatFailsOver(t *testing.T) {
+	for _, side := range []sim.Side{sim.Source, sim.Destination} {
+		t.Run(side.String(), func(t *testing.T) {
+			t.Parallel()
+			c := Config{Config: sim.Config{Seed: 3, Profile: "E", Situation: "nightly", Scale: 1000, Outage: sim.Outage{Side: side, From: 150, Until: 330}}, Schedule: "ours"}
+			sound(t, try(t, c))
+		})
+	}
+}

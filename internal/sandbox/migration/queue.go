@@ -43,6 +43,9 @@ func (p *Pair) begin(j *job) {
 	if id, ok := p.config.Broken[j.req.Type]; ok && j.req.Kind == Backup && j.req.Span.Min <= id && id <= j.req.Span.Max {
 		j.fails = "java.lang.IllegalArgumentException: a row could not be read"
 	}
+	if o := p.config.Outage; j.side == o.Side && o.From <= p.now && p.now < o.Until {
+		j.fails, j.remaining = "Communications link failure", min(j.remaining, 1)
+	}
 	j.begun, j.ends = p.now, 0
 	if st.begun == st.loses { // its machine is gone; the message comes back after its visibility
 		j.ends = p.now + Redelivery

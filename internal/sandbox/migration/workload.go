@@ -30,6 +30,9 @@ type Config struct {
 	Types []string
 	// Broken names one row by type that no backup can read.
 	Broken map[string]int64
+	// Outage: jobs that a side's workers begin within it fail, as while a database fails
+	// over; the zero value: none.
+	Outage Outage
 	// Instances are the names by which the two answer; zero: 543 and 544.
 	Instances [2]string
 	// Once: a checksum's answer is given once and not kept, so that the stacks hold
@@ -37,6 +40,12 @@ type Config struct {
 	Once bool
 	// ChangeBeside allows CHANGE's restores beside other types'.
 	ChangeBeside bool
+}
+
+// An Outage is when, in seconds, all jobs of a side fail.
+type Outage struct {
+	Side        Side
+	From, Until float64
 }
 
 // factors of the profiles: backup and restore.
