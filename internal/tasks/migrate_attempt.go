@@ -151,9 +151,13 @@ func (c *copying) same() error {
 // close sets the destination READ_ONLY and reads that back: before, nothing is
 // restored.
 func (c *copying) close(ctx context.Context) error {
-	if c.both[migrate.Destination].status != synapse.ReadOnly && c.restored() {
-		c.step.Log("the destination was %s meanwhile: everything is compared again", c.both[migrate.Destination].status)
+	if status := c.both[migrate.Destination].status; status != synapse.ReadOnly && c.old > 0 {
+		c.step.Log("the destination was %s meanwhile: everything is compared again", ops.Clip(status))
 		c.sched.Distrust(time.Now())
+		// Before it is closed again: a later attempt could not tell any more.
+		if err := c.save(ctx, migrationCheckpoint{Records: c.sched.Records()}); err != nil {
+			return err
+		}
 	}
 	return c.set(ctx, synapse.ReadOnly)
 }

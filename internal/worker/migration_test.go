@@ -463,6 +463,44 @@ func TestMigrationIsDisturbed(t *testing.T) {
 			}
 		})
 	})
+	bubble(t, "it is open between two attempts, and nothing was restored", func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 6, Situation: "nightly"})
+		m.begin(ops.StartRun)
+		stopped := func(after time.Duration) {
+			t.Helper()
+			ctx, stop := context.WithCancel(t.Context())
+			at := time.AfterFunc(after, stop)
+			defer at.Stop()
+			if _, err := m.attempt(ctx); !errors.Is(err, worker.ErrStopped) {
+				t.Fatalf("told to stop it ended with %v", err)
+			}
+		}
+		stopped(26 * time.Second) // while it compares
+		m.status("READ_WRITE")
+		m.begin(ops.StartResume)
+		go func() { // it dies as soon as the destination is closed
+			for closed := false; !closed; time.Sleep(10 * time.Millisecond) {
+				m.stacks.Look(func(p *sim.Pair) { closed = p.StackStatus(sim.Destination) == "READ_ONLY" })
+			}
+			m.dead.Store(true)
+			m.docs.sever(true)
+		}()
+		if r, err := m.attempt(t.Context()); err == nil {
+			t.Fatalf("killed it ended with %+v", r)
+		}
+		m.dead.Store(false)
+		m.docs.sever(false)
+		m.status("READ_ONLY")
+		distrusted := false
+		for _, doc := range m.docs.docs {
+			distrusted = distrusted || strings.Contains(string(doc), `"op":"distrust"`)
+		}
+		if !distrusted {
+			t.Errorf("it is READ_ONLY again, and nothing says that what was compared before does not count:\n%s", m.said())
+		}
+		m.ends(ops.StartResume, ops.Succeeded, "")
+		m.same()
+	})
 	bubble(t, "somebody opens the source between two attempts of a final pass", func(t *testing.T) {
 		m := newMigrating(t, sim.Config{Seed: 6, Situation: "final"})
 		ctx, stop := context.WithCancel(t.Context())
