@@ -154,7 +154,7 @@ func (m migration) notes(v ops.Values, effects []ops.Effect) []string {
 	for _, e := range effects {
 		b := e.Before
 		if left, _ := b["left-out"].([]string); len(left) > 0 {
-			notes = append(notes, fmt.Sprintf("Left out, because one side lacks them: %s.", strings.Join(left, ", ")))
+			notes = append(notes, fmt.Sprintf("Left out: %s.", strings.Join(left, ", ")))
 		}
 		if b["source-status"] == synapse.ReadWrite {
 			notes = append(notes, "The source is READ_WRITE: what users write meanwhile is for the next pass.")

@@ -97,7 +97,7 @@ func statusTable(both [2]stackState, primary, left []string, marks [2]map[string
 		fmt.Fprintf(&b, "\nThe destination is %s: it answers its users with 503. It says: %s\n", cell(d.status), cell(ops.Quote(d.message)))
 	}
 	if len(left) > 0 {
-		fmt.Fprintf(&b, "\nLeft out, because one side lacks them: %s.\n", cell(strings.Join(left, ", ")))
+		fmt.Fprintf(&b, "\nLeft out: %s.\n", cell(strings.Join(left, ", ")))
 	}
 	fmt.Fprintln(&b, "\n| type | source from | to | destination from | to | |\n|---|--:|--:|--:|--:|---|")
 	for _, t := range primary {

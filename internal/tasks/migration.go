@@ -269,6 +269,15 @@ func common(both [2]stackState, asked string) (primary, all, left []string, err 
 			primary = append(primary, t)
 		}
 	}
+	for _, t := range all { // nobody would copy it: backups hold what the source says belongs together
+		switch at := slices.Contains(s.primary, t); {
+		case at == slices.Contains(d.primary, t):
+		case at:
+			left = append(left, t+" (primary at the source only)")
+		default:
+			left = append(left, t+" (primary at the destination only)")
+		}
+	}
 	if asked != "all" {
 		if primary, err = chosen(primary, strings.Split(asked, ",")); err != nil {
 			return nil, nil, nil, err
