@@ -63,7 +63,8 @@ type Procedure struct {
 	// Left tells, at any end of a run that began or may have begun its effects, what
 	// somebody must know first about what it leaves behind, such as a service that is
 	// closed; "" for nothing. It only reads, and says so itself when it cannot tell.
-	Left func(ctx context.Context, v Values) string
+	// resumes: the run ended so that a resume goes on with it.
+	Left func(ctx context.Context, v Values, resumes bool) string
 
 	// Undo returns the exact command that reverses the effects done, or a sentence
 	// such as "cannot be undone: …".

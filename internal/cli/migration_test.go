@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -245,4 +246,58 @@ func TestMigrate(t *testing.T) {
 	wantAnswer(t, done, 0, "SUCCEEDED", "going on from", "the destination is READ_WRITE", "migration-", ".svg")
 	m.sound("READ_WRITE", true)
 	wantAnswer(t, m.synops(nil, verify...), 0, "SUCCEEDED", "no type differs")
+}
+
+// TestMigrateIsCanceled while it copies: what it leaves behind is said first, with the
+// command that opens the destination; nothing goes on with the run.
+func TestMigrateIsCanceled(t *testing.T) {
+	unraced(t)
+	t.Parallel()
+	m := newStackPair(t, sim.Config{Seed: 1, Profile: "R", Situation: "initial", Scale: 1000, Types: []string{"TEAM", "PRINCIPAL"}}, 400)
+	begun := m.synops(nil, append(append([]string{"run"}, m.named("migrate", "batch-size=10")...), "--confirm", answer544, "--detach")...)
+	wantAnswer(t, begun, 0)
+	run := runOf(t, begun)
+	m.restores()
+	left := "The destination " + strings.TrimPrefix(m.hosts[1], "http://") + " is READ_ONLY: it answers its users with 503."
+	command := "synops run migrate source-host=" + m.hosts[0] + " destination-host=" + m.hosts[1] + " -e dev"
+	canceled := m.process("cancel", run, "--reason", "the wrong night")
+	wantAnswer(t, canceled, 0, "The cancel is durable", "CANCELED  migrate in dev", `Reason: "the wrong night".`)
+	m.sound("READ_ONLY", false)
+	var r ops.Result
+	if err := json.Unmarshal([]byte(m.synops(nil, "follow", run, "--format", "json").stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(r.Message, left) || !strings.Contains(r.Message, command) || r.Outcome != ops.RunCanceled || r.Changed != "A part was changed." {
+		t.Errorf("the result is %+v", r)
+	}
+	wantAnswer(t, m.synops(nil, "follow", run), 130, "CANCELED", "is READ_ONLY", "Ask anew")
+	wantAnswer(t, m.synops(nil, "verify", run), 0)
+	started := len(m.ran())
+	wantAnswer(t, m.synops(nil, "resume", run), 130, "ended already; this is how. Nothing was started.")
+	wantAnswer(t, m.synops(nil, "leases"), 0, "No leases are held.")
+	if now := len(m.ran()); now != started {
+		t.Errorf("%d jobs were done after the end", now-started)
+	}
+	wantAnswer(t, m.synops(nil, append([]string{"plan"}, strings.Fields(command)[2:]...)...), 0, "which is READ_WRITE afterwards", answer544)
+}
+
+// restores waits until a restore was done.
+func (m *stackPair) restores() {
+	m.t.Helper()
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(time.Minute)
+	for !slices.ContainsFunc(m.ran(), func(r sim.Ran) bool { return r.Kind == sim.Restore }) {
+		select {
+		case <-look.C:
+		case <-late:
+			m.t.Fatal("nothing was restored")
+		}
+	}
+}
+
+// ran lists the jobs that were done.
+func (m *stackPair) ran() (out []sim.Ran) {
+	m.stacks.Look(func(p *sim.Pair) { out = slices.Clone(p.Ran()) })
+	return out
 }

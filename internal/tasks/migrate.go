@@ -173,7 +173,7 @@ func (m migration) notes(v ops.Values, effects []ops.Effect) []string {
 }
 
 // left tells whether the destination is closed: people must know that first.
-func (m migration) left(ctx context.Context, v ops.Values) string {
+func (m migration) left(ctx context.Context, v ops.Values, resumes bool) string {
 	name := hostName(v.Text(destinationHost.Name))
 	s, err := m.x.Stack(migrate.Destination).StackStatus(ctx)
 	switch {
@@ -182,7 +182,11 @@ func (m migration) left(ctx context.Context, v ops.Values) string {
 	case s.Status == synapse.ReadWrite:
 		return ""
 	}
-	return fmt.Sprintf("The destination %s is %s: it answers its users with 503. %s", name, ops.Clip(s.Status), m.leave(v))
+	leave := m.leave(v)
+	if resumes {
+		leave = "Once all is copied this run will have set it " + afterwards(v) + ": resume it."
+	}
+	return fmt.Sprintf("The destination %s is %s: it answers its users with 503. %s", name, ops.Clip(s.Status), leave)
 }
 
 // leave says how a destination that is closed is opened, by whoever has no more than
@@ -193,9 +197,9 @@ func (p pair) leave(v ops.Values) string {
 	if types := v.Text(typesInput.Name); types != "all" {
 		inputs = append(inputs, [2]string{typesInput.Name, types})
 	}
-	command := ops.Command(migrateTask.Name, p.x.Environment().Name, inputs...)
+	why := ""
 	if v.Bool("remain-read-only") {
-		return "remain-read-only asked for that. Another run without it compares both stacks, copies what differs and opens it: " + command + ", or the form with the same hosts."
+		why = "remain-read-only asked for that. "
 	}
-	return "It is opened once all is copied: by resuming this run where that is said to be next, else by another run: " + command + ", or the form with the same hosts."
+	return why + "A run without remain-read-only compares both stacks, copies what differs, and opens it: " + ops.Command(migrateTask.Name, p.x.Environment().Name, inputs...) + ", or the form with the same hosts."
 }

@@ -40,7 +40,11 @@ func migrationReport(c *copying, how, status, picture string, now time.Time) []b
 	r := c.sched.Report(now)
 	fmt.Fprintf(&b, "# Migration of %s into %s\n\n", cell(c.begin.Source), cell(c.begin.Destination))
 	if status != "READ_WRITE" {
-		fmt.Fprintf(&b, "**The destination is %s: it answers its users with 503.** %s\n\n", cell(status), cell(c.leave(c.step.Values)))
+		leave := cell(c.leave(c.step.Values))
+		if how != "" {
+			leave = "Where this run can be resumed, that goes on with it. " + leave
+		}
+		fmt.Fprintf(&b, "**The destination is %s: it answers its users with 503.** %s\n\n", cell(status), leave)
 	}
 	if how != "" {
 		fmt.Fprintf(&b, "It is not finished: %s\n\n", cell(c.sched.Progress(now).String()))

@@ -32,7 +32,7 @@ func (a *attempt) finish(runErr error) (*ops.Result, error) {
 		return nil, err
 	}
 	r := a.result(runErr, cleanErr, t)
-	if left := a.left(ctx); left != "" {
+	if left := a.left(ctx, r); left != "" {
 		r.Message = left + " " + r.Message
 	}
 	if err := a.journal.append(ctx, ops.Entry{Kind: ops.EntryEnd, Outcome: string(r.Outcome), Code: r.Code, Message: r.Message}); err != nil {
@@ -78,11 +78,12 @@ func (a *attempt) cleanUp(ctx context.Context) error {
 
 // left is what somebody must know first of a run that began its effects, "" for
 // nothing.
-func (a *attempt) left(ctx context.Context) string {
+func (a *attempt) left(ctx context.Context, r *ops.Result) string {
 	if a.w.c.PlanOnly || a.journal.planned == "" || a.order == nil || a.order.bound == nil || a.order.bound.Procedure.Left == nil {
 		return ""
 	}
-	return a.order.bound.Procedure.Left(ctx, a.order.values)
+	resumes := r.Outcome == ops.RunFailed && a.watch.canceled() == nil && r.Counts[ops.EffectUnsettled]+r.Counts[ops.EffectNotReached] > 0
+	return a.order.bound.Procedure.Left(ctx, a.order.values, resumes)
 }
 
 // undoInline is how many targets an undo command lists itself; more go to a file.

@@ -20,7 +20,7 @@ func (r *rig) longWork(failAt int, failure error) (given *[][]string) {
 	r.settle = func(string) ops.Settling { return ops.SettleResume }
 	r.alter = func(p *ops.Procedure) {
 		p.Verify, p.Settle = nil, nil
-		p.Left = func(context.Context, ops.Values) string { return "The house is dark." }
+		p.Left = func(context.Context, ops.Values, bool) string { return "The house is dark." }
 		p.Perform = func(ctx context.Context, s *ops.Step) (ops.Done, error) {
 			var got []string
 			for _, c := range s.Checkpoints {

@@ -277,7 +277,7 @@ func TestMigration(t *testing.T) {
 		if !strings.HasPrefix(r.Message, "The destination repo-staging.prod.example.org is READ_ONLY") {
 			t.Errorf("the result begins with %q", r.Message)
 		}
-		contains(t, "the result", r.Message, "Another run without it", "synops run migrate source-host=https://repo-prod.prod.example.org destination-host=https://repo-staging.prod.example.org -e prod")
+		contains(t, "the result", r.Message, "remain-read-only asked for that", "opens it: synops run migrate source-host=https://repo-prod.prod.example.org destination-host=https://repo-staging.prod.example.org -e prod")
 		m.status("READ_ONLY")
 		m.same()
 		m.again("types=TEAM")
@@ -418,7 +418,7 @@ func TestMigrationIsCanceled(t *testing.T) {
 		m := newMigrating(t, sim.Config{Seed: 5, Situation: "initial"})
 		at := time.AfterFunc(5*time.Minute, m.cancelRun)
 		defer at.Stop()
-		r := m.ends(ops.StartRun, ops.RunCanceled, ops.Canceled, "Canceled by ada", "else by another run: synops run migrate source-host=https://repo-prod.prod.example.org destination-host=https://repo-staging.prod.example.org -e prod")
+		r := m.ends(ops.StartRun, ops.RunCanceled, ops.Canceled, "Canceled by ada", "and opens it: synops run migrate source-host=https://repo-prod.prod.example.org destination-host=https://repo-staging.prod.example.org -e prod")
 		if !strings.HasPrefix(r.Message, "The destination repo-staging.prod.example.org is READ_ONLY") {
 			t.Errorf("the result begins with %q", r.Message)
 		}
