@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -13,6 +15,7 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/engine/local"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/environments"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/launcher"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/redact"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/secret"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/tasks"
@@ -75,6 +78,9 @@ func (a *app) bind(env *ops.Environment, st *store.Store, used *[]apiClient) fun
 		}
 		first, err := token(ctx) // a missing token is refused before anything is asked
 		if err != nil {
+			return nil, err
+		}
+		if err := a.holdsNoToken(req); err != nil {
 			return nil, err
 		}
 		c, err := adminapi.New(adminapi.Config{Host: req.Host, Pace: req.Pace, UserAgent: "synops/" + version(), Token: onceThen(first, token), Mask: a.secrets.String})
@@ -229,9 +235,11 @@ func (a *app) starter(ctx context.Context, st *store.Store, choice *environments
 			return nil, err
 		}
 	}
-	if src.Scheme != secret.SchemeEnv {
+	if src.Scheme != secret.SchemeEnv && src.Scheme != secret.SchemeFile {
 		return a.launcher(st, choice, nil), nil
 	}
+	// Read here also where the worker reads it anew: what is wrong with it is told
+	// before a run is made, and what holds it is not written down.
 	read, err := a.tokens(choice.Environment)
 	if err != nil {
 		return nil, err
@@ -240,7 +248,32 @@ func (a *app) starter(ctx context.Context, st *store.Store, choice *environments
 	if err != nil {
 		return nil, err
 	}
+	if err := a.holdsNoToken(req); err != nil {
+		return nil, err
+	}
+	if src.Scheme == secret.SchemeFile {
+		return a.launcher(st, choice, nil), nil
+	}
 	return a.launcher(st, choice, []byte(token)), nil
+}
+
+// holdsNoToken refuses a request that holds a token we know, whatever its shape: it
+// would be kept in documents, and the service might show it to the world.
+func (a *app) holdsNoToken(req *ops.Request) error {
+	const hint = "Secrets are never inputs: they are read from their store at run time. Revoke this one."
+	var errs []ops.InputError
+	for _, name := range slices.Sorted(maps.Keys(req.Inputs)) {
+		if v := req.Inputs[name]; a.secrets.String(v) != v {
+			errs = append(errs, ops.InputError{Input: name, Value: redact.Mark, Reason: "the value holds the token itself.", Hint: hint})
+		}
+	}
+	switch {
+	case len(errs) > 0:
+		return &ops.InputErrors{Task: req.Task, Errors: errs}
+	case a.secrets.String(req.Reason) != req.Reason:
+		return &ops.Error{Code: ops.Invalid, Message: "--reason holds the token itself.", Hint: hint}
+	}
+	return nil
 }
 
 func (a *app) configPath() string {
