@@ -21,11 +21,13 @@ type Verification struct {
 // Verify checks that a run's documents belong together and are as they were
 // written: the starts agree and name the request; the request has its digest; the
 // journal is one chain from that digest, without a gap, and goes through the point
-// that each result names; the plan is the one that the journal names; artifacts
-// have the digests and sizes that the results tell.
+// that each result names and tells of each effect what the result does; the plan is
+// the one that the journal names; artifacts have the digests and sizes that the
+// results tell.
 //
 // What no other document tells cannot be checked: a journal's end while its
-// attempt has written no result, and the words of a result. A run that is not
+// attempt has written no result, who asked for a start, and the other words of a
+// plan or result. A run that is not
 // there is NotFound; a store that cannot be read is an error. Anything else that
 // is wrong is told in the Verification, with a nil error.
 func (s *Store) Verify(ctx context.Context, ref ops.RunRef) (*Verification, error) {
@@ -77,7 +79,9 @@ type verifier struct {
 
 	chain ops.Chain
 	heads map[int64]ops.Digest // at the points that results name; of none, the request's digest
-	ends  map[int]string       // outcome by attempt, as the journal tells
+	ends  map[int]ops.Entry    // by attempt, as the journal tells
+	told  *told
+	odd   map[int]string // by attempt: in what its result differs from the journal
 	plan  ops.Digest
 }
 
@@ -191,7 +195,7 @@ func (v *verifier) readResults(ctx context.Context) (string, error) {
 }
 
 func (v *verifier) checkJournal(ctx context.Context) (string, error) {
-	v.chain, v.ends = ops.NewChain(v.request), map[int]string{}
+	v.chain, v.ends, v.told, v.odd = ops.NewChain(v.request), map[int]ops.Entry{}, newTold(), map[int]string{}
 	attempt := 0
 	for i, doc := range v.journal {
 		if doc != i+1 {
@@ -207,7 +211,11 @@ func (v *verifier) checkJournal(ctx context.Context) (string, error) {
 			}
 			attempt = e.Attempt
 			v.point(e.Seq-1, e.Prev)
-			return v.note(e)
+			if err := v.note(e); err != nil {
+				return err
+			}
+			v.compare(e.Seq)
+			return nil
 		})
 		if err != nil {
 			return "", broken("journal/%s: %s", number8(doc), err)
@@ -215,6 +223,15 @@ func (v *verifier) checkJournal(ctx context.Context) (string, error) {
 	}
 	v.point(v.chain.Entries, v.chain.Head)
 	return fmt.Sprintf("journal: %d entries in %d documents, one unbroken chain", v.chain.Entries, len(v.journal)), nil
+}
+
+// compare looks at what results tell that saw so many entries.
+func (v *verifier) compare(entries int64) {
+	for i, r := range v.results {
+		if r.JournalEntries == entries {
+			v.odd[r.Attempt] = v.told.differs(&v.results[i])
+		}
+	}
 }
 
 // point keeps the head after so many entries, where a result names it.
@@ -227,12 +244,12 @@ func (v *verifier) point(entries int64, head ops.Digest) {
 func (v *verifier) note(e ops.Entry) error {
 	switch e.Kind {
 	case ops.EntryEnd:
-		v.ends[e.Attempt] = e.Outcome
+		v.ends[e.Attempt] = e
 	case ops.EntryPlan:
 		if v.plan != "" && e.Digest != v.plan {
 			return broken("entry %d names another plan than an entry before.", e.Seq)
 		}
 		v.plan = e.Digest
 	}
-	return nil
+	return v.told.note(e)
 }

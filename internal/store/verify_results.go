@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
@@ -15,15 +16,20 @@ import (
 func (v *verifier) checkEnds(context.Context) (string, error) {
 	for _, r := range v.results {
 		at := "results/" + number4(r.Attempt)
-		head, ended := v.heads[r.JournalEntries], v.ends[r.Attempt]
+		head := v.heads[r.JournalEntries]
+		end, ended := v.ends[r.Attempt]
 		switch {
 		case r.JournalEntries < 0 || r.JournalEntries > v.chain.Entries:
 			return "", broken("%s names %d journal entries and the journal has %d: its end was cut off.", at, r.JournalEntries, v.chain.Entries)
 		case r.JournalEntries == 0 && r.JournalHead == "": // it ended before the journal began
 		case r.JournalHead != head:
 			return "", broken("%s names another journal: entry %d is not the one it saw.", at, r.JournalEntries)
-		case ended != "" && ended != string(r.Outcome):
-			return "", broken("%s says %s and the journal says that attempt %d ended %s.", at, r.Outcome, r.Attempt, ops.Quote(ended))
+		case ended && end.Outcome != string(r.Outcome):
+			return "", broken("%s says %s and the journal says that attempt %d ended %s.", at, r.Outcome, r.Attempt, ops.Quote(end.Outcome))
+		case ended && (end.Code != r.Code || end.Message != r.Message):
+			return "", broken("%s tells otherwise than the journal how attempt %d ended.", at, r.Attempt)
+		case v.odd[r.Attempt] != "":
+			return "", broken("%s %s", at, v.odd[r.Attempt])
 		}
 		if r.Attempt == v.newest() && r.JournalEntries != v.chain.Entries {
 			return "", broken("the journal goes on after entry %d, where %s ends it.", r.JournalEntries, at)
@@ -32,7 +38,7 @@ func (v *verifier) checkEnds(context.Context) (string, error) {
 	if len(v.results) == 0 || v.results[len(v.results)-1].Attempt != v.newest() {
 		return fmt.Sprintf("results: %d; the newest attempt has none, so nothing tells where the journal must end", len(v.results)), nil
 	}
-	return fmt.Sprintf("results: %d, the journal ends as the last one says", len(v.results)), nil
+	return fmt.Sprintf("results: %d, the journal ends as the last one says and tells the same of each effect", len(v.results)), nil
 }
 
 func (v *verifier) checkPlan(ctx context.Context) (string, error) {
@@ -46,6 +52,8 @@ func (v *verifier) checkPlan(ctx context.Context) (string, error) {
 		return "plan: none was agreed on", nil
 	case v.plan == "":
 		return "plan: written; the journal does not name it yet", nil
+	case slices.ContainsFunc(v.results, func(r ops.Result) bool { return r.PlanDigest != "" && r.PlanDigest != v.plan }):
+		return "", broken("a result names another plan than the journal, which names plan %s.", v.plan.Short())
 	case p.Digest != v.plan:
 		return "", broken("plan.json is plan %s; the journal names plan %s.", ops.Clip(p.Digest.Short()), v.plan.Short())
 	}

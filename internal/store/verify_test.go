@@ -113,8 +113,15 @@ func recorded(t testing.TB) (memory, []string) {
 			outcome, ended = ops.EffectDone, ops.Succeeded
 		}
 		appendTo(ops.Entry{Kind: ops.EntryOutcome, Effect: effect, Outcome: string(outcome), After: ops.State{"userName": "hmac:00112233"}, Message: "ä \"quoted\""})
-		appendTo(ops.Entry{Kind: ops.EntryEnd, Outcome: string(ended)})
-		result := &ops.Result{Run: ref.Run, Attempt: n, Outcome: ended, EffectsTotal: 2, JournalEntries: chain.Entries, JournalHead: chain.Head}
+		appendTo(ops.Entry{Kind: ops.EntryEnd, Outcome: string(ended), Message: "Ended."})
+		result := &ops.Result{Run: ref.Run, Attempt: n, Outcome: ended, Message: "Ended.", EffectsTotal: 2, PlanDigest: plan.Digest, JournalEntries: chain.Entries, JournalHead: chain.Head}
+		// The journal tells nothing of what was not reached.
+		told := map[int][]ops.EffectOutcome{1: {ops.EffectFailed, ops.EffectNotReached}, 2: {ops.EffectFailed, ops.EffectDone}}[n]
+		result.Counts = map[ops.EffectOutcome]int{told[0]: 1, told[1]: 1}
+		for i, o := range told {
+			id := fmt.Sprintf("user/%d", i+1)
+			result.Effects = append(result.Effects, ops.EffectResult{ID: id, Target: id, Outcome: o})
+		}
 		effects, err := s.CreateArtifact(ctx, ref, fmt.Sprintf("effects-%d.jsonl", n), func(w io.Writer) error {
 			_, err := io.WriteString(w, `{"id":"user/1","target":"user/1","summary":"","outcome":"done"}`+"\n"+`{"id":"user/2","target":"user/2","summary":"","outcome":"done"}`+"\n")
 			return err
@@ -253,6 +260,14 @@ func TestVerifyFinds(t *testing.T) {
 		"a document that does not belong":     {changed(docs, runDir+"results/note.json", []byte("{}")), "results/note.json"},
 		"a result of another attempt":         {set("results/0001.json", "attempt", 2), "results/0001 is of another attempt"},
 		"a result that tells another outcome": {set("results/0001.json", "outcome", "succeeded"), "results/0001 says succeeded"},
+		"a result with other words":           {set("results/0002.json", "message", "Done."), "results/0002 tells otherwise"},
+		"a result that counts otherwise":      {set("results/0002.json", "counts", map[string]int{"done": 2}), "results/0002 counts 0 effects failed and the journal tells 1."},
+		"a result that counts too few":        {set("results/0001.json", "counts", map[string]int{"failed": 1}), "results/0001 counts 1 effects, lists 2 and says that there are 2."},
+		"a result that hides an effect":       {set("results/0002.json", "effects", []any{}), "lists 0"},
+		"a result that lists one twice":       {edit(runDir+"results/0002.json", func(doc map[string]any) { list := doc["effects"].([]any); list[0] = list[1] }), `lists "user/2" twice`},
+		"an effect told otherwise":            {edit(runDir+"results/0002.json", func(doc map[string]any) { doc["effects"].([]any)[0].(map[string]any)["outcome"] = "done" }), `tells "user/1" as done and the journal as failed`},
+		"an effect told as not reached":       {edit(runDir+"results/0001.json", func(doc map[string]any) { doc["effects"].([]any)[0].(map[string]any)["outcome"] = "not_reached" }), `tells "user/1" as not_reached`},
+		"a result of another plan":            {set("results/0002.json", "plan_digest", ops.DigestOf(nil)), "a result names another plan"},
 		"a result that saw more":              {set("results/0002.json", "journal_entries", 11), "results/0002 names 11 journal entries"},
 		"a result that saw less":              {set("results/0001.json", "journal_entries", 4), "results/0001 names another journal"},
 		"a result that saw another end":       {set("results/0002.json", "journal_head", ops.DigestOf(nil)), "results/0002 names another journal"},
@@ -266,8 +281,11 @@ func TestVerifyFinds(t *testing.T) {
 		"an artifact left out":                {changed(docs, runDir+"artifacts/effects-1.jsonl", nil), `"effects-1.jsonl" is missing`},
 		"an artifact changed":                 {changed(docs, runDir+"artifacts/effects-2.jsonl", bytes.Replace(docs[runDir+"artifacts/effects-2.jsonl"], []byte("user/1"), []byte("user/7"), 1)), `"effects-2.jsonl" was changed`},
 		"an artifact cut":                     {changed(docs, runDir+"artifacts/effects-2.jsonl", docs[runDir+"artifacts/effects-2.jsonl"][:9]), `"effects-2.jsonl" has 9 bytes`},
-		"fewer effects than were counted":     {set("results/0002.json", "effects_total", 3), "has 2 effects, not 3"},
-		"an effects file that is none":        {set("results/0002.json", "effects_file", "memory:///else"), "results/0002 names an effects file"},
+		"fewer effects than were counted": {edit(runDir+"results/0002.json", func(doc map[string]any) {
+			doc["effects_total"], doc["counts"] = 3, map[string]int{"failed": 1, "done": 1, "not_reached": 1}
+			doc["effects"] = append(doc["effects"].([]any), map[string]any{"id": "user/3", "target": "user/3", "summary": "", "outcome": "not_reached"})
+		}), "has 2 effects, not 3"},
+		"an effects file that is none": {set("results/0002.json", "effects_file", "memory:///else"), "results/0002 names an effects file"},
 	} {
 		if v := verify(t, c.docs); !strings.Contains(v.Broken, c.says) {
 			t.Errorf("%s: Broken = %q; want %q", name, v.Broken, c.says)
