@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -165,13 +166,20 @@ func small(situation string, seed int64) sim.Config {
 	return sim.Config{Seed: seed, Profile: "R", Situation: situation, Scale: 1000, Types: types}
 }
 
+// longestLife is how long a process works at most before it ends, where a run is to go
+// over several.
+const longestLife = 45 * time.Second
+
+// proving: every case is tried, not a few.
+var proving = os.Getenv("SYNOPS_PROVE") != ""
+
 // untilDone lets process after process work, most of them for a random time only,
 // until one is done. What ends the others must be why. It returns how many there
 // were of them.
-func (m *migration) untilDone(most int, process func(life time.Duration) error, why error) int {
+func (m *migration) untilDone(most int, longest time.Duration, process func(life time.Duration) error, why error) int {
 	m.t.Helper()
 	for ends := 0; ; ends++ {
-		life := time.Duration(1+m.rng.IntN(45_000)) * time.Millisecond
+		life := time.Millisecond + time.Duration(m.rng.Int64N(int64(longest)))
 		if ends == most {
 			life = 24 * time.Hour
 		}

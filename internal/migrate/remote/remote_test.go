@@ -39,20 +39,48 @@ func TestMigrations(t *testing.T) {
 // more than what was in flight at each death, and breaks no rule.
 func TestKilledAndResumed(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m := newMigration(t, small("final", 11))
-		ends := m.untilDone(6, func(life time.Duration) error {
-			dead, die := context.WithCancel(context.Background())
-			defer time.AfterFunc(life, die).Stop()
-			defer die()
-			return m.run(forever(), dead)
-		}, errKilled)
-		if s := m.sound(); s.Repeated > m.inFlight {
-			t.Errorf("%d jobs did again what had been done, %d were in flight at the deaths", s.Repeated, m.inFlight)
-		} else {
-			t.Logf("%d deaths, %d in flight, %d repeated, %d lost", ends, m.inFlight, s.Repeated, m.lost)
-		}
-	})
+	situations, kills := []string{"final"}, 6
+	if proving {
+		situations, kills = []string{"final", "nightly", "initial"}, 20
+	}
+	for _, situation := range situations {
+		t.Run(situation, func(t *testing.T) {
+			t.Parallel()
+			longest := longestLife
+			if proving { // all over the run
+				synctest.Test(t, func(t *testing.T) {
+					began := time.Now()
+					if err := newMigration(t, small(situation, 11)).run(forever(), forever()); err != nil {
+						t.Error(err)
+					}
+					longest = 2 * time.Since(began) / time.Duration(kills)
+				})
+			}
+			for ends := 0; ends < kills && !t.Failed(); longest = longest * 4 / 5 { // until all fall within it
+				synctest.Test(t, func(t *testing.T) { ends = newMigration(t, small(situation, 11)).killed(kills, longest) })
+				if !proving {
+					break
+				}
+			}
+		})
+	}
+}
+
+// killed kills process after process, and returns how often.
+func (m *migration) killed(kills int, longest time.Duration) int {
+	m.t.Helper()
+	ends := m.untilDone(kills, longest, func(life time.Duration) error {
+		dead, die := context.WithCancel(context.Background())
+		defer time.AfterFunc(life, die).Stop()
+		defer die()
+		return m.run(forever(), dead)
+	}, errKilled)
+	if s := m.sound(); s.Repeated > m.inFlight {
+		m.t.Errorf("%d jobs did again what had been done, %d were in flight at the deaths", s.Repeated, m.inFlight)
+	} else {
+		m.t.Logf("%d deaths, %d in flight, %d repeated, %d lost", ends, m.inFlight, s.Repeated, m.lost)
+	}
+	return ends
 }
 
 // TestHandedOver: a process that is told to end leaves no job of which nobody knows,
@@ -62,7 +90,7 @@ func TestHandedOver(t *testing.T) {
 	errLimit := errors.New("the build's limit is near")
 	synctest.Test(t, func(t *testing.T) {
 		m := newMigration(t, small("final", 12))
-		ends := m.untilDone(6, func(life time.Duration) error {
+		ends := m.untilDone(6, longestLife, func(life time.Duration) error {
 			ctx, end := context.WithCancelCause(context.Background())
 			defer time.AfterFunc(life, func() { end(errLimit) }).Stop()
 			defer end(nil)
