@@ -119,7 +119,7 @@ func join(bad []Bad, j joining) []Bad {
 	return out
 }
 
-// without leaves IDs out that cannot be copied: their neighbours can.
+// without leaves IDs out that cannot be copied: their neighbors can.
 func without(bad []Bad, ids []Span) []Bad {
 	if len(ids) == 0 {
 		return bad
