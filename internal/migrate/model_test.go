@@ -508,6 +508,9 @@ func (w *world) sameRows(s *Scheduler) {
 				w.t.Fatalf("given up are %v of %s, where %v cannot be read", t.givenUp, t.name, w.broken[t.name])
 			}
 		}
+		if w.o.Frozen && len(t.givenUp) == 0 && len(t.differs) > 0 {
+			w.t.Errorf("%s differs in the end: %v", t.name, t.differs)
+		}
 		src, dst := w.rows[Source][t.name], w.rows[Destination][t.name]
 		for _, m := range []map[int64]int{src, dst} {
 			for id := range m {

@@ -21,10 +21,19 @@ type watcher struct {
 	unfinished  map[int64]*job // restores
 	last        map[string]Span
 	afterSum    map[string]bool // summed since its last restore
+	held        map[string][]holding
+	changing    bool            // CHANGE was restored
+	afterChange map[string]bool // summed at the destination since
 	pairs       map[string][2]int
 	sourceSpans map[string][]summing
 	restores    map[string]int
 	wrongAre    []string
+}
+
+// holding is what a restore put there, and when that was read.
+type holding struct {
+	span   Span
+	moment int64
 }
 
 type summing struct {
@@ -38,6 +47,7 @@ func (w *watcher) init() {
 	w.marks, w.unfinished = map[string]Mark{}, map[int64]*job{}
 	w.last, w.afterSum = map[string]Span{}, map[string]bool{}
 	w.pairs, w.sourceSpans, w.restores = map[string][2]int{}, map[string][]summing{}, map[string]int{}
+	w.held, w.afterChange = map[string][]holding{}, map[string]bool{}
 	w.readOnlyAt = -1
 }
 
@@ -82,6 +92,9 @@ func (p *Pair) judge(s Side, r Request) {
 		n := p.pairs[key]
 		n[s]++
 		p.pairs[key] = n
+		if s == Destination {
+			p.afterChange[r.Type] = true
+		}
 		for _, j := range p.unfinished {
 			if s == Destination && j.req.Type == r.Type {
 				p.Violation("checksum of %s while it is being restored", r.Type)
@@ -114,6 +127,19 @@ func (p *Pair) judgeRestore(s Side, r Request) {
 	}
 	if last, ok := p.last[r.Type]; ok && f.span.Min < last.Min && !p.afterSum[r.Type] {
 		p.Violation("restore of %s at %d after one at %d", r.Type, f.span.Min, last.Min)
+	}
+	for _, x := range p.held[r.Type] {
+		if x.span.Min <= f.span.Max && f.span.Min <= x.span.Max && x.moment > f.moment {
+			p.Violation("restore of %s from %d to %d as it was before what is there", r.Type, f.span.Min, f.span.Max)
+			break
+		}
+	}
+	switch {
+	case r.Type == "CHANGE":
+		p.changing = true
+		clear(p.afterChange)
+	case p.changing && !p.afterChange[r.Type] && !p.config.ChangeBeside:
+		p.Violation("restore of %s after one of CHANGE, which was to come last", r.Type)
 	}
 	p.last[r.Type], p.afterSum[r.Type] = f.span, false
 	p.unfinished[p.nextID+1+1_000_000] = &job{req: r}
@@ -163,6 +189,8 @@ func (p *Pair) marked(marks []Mark) {
 func (p *Pair) restored(j *job, f file) {
 	p.copied += f.group
 	p.restores[j.req.Type]++
+	held := slices.DeleteFunc(p.held[j.req.Type], func(x holding) bool { return f.span.Min <= x.span.Min && x.span.Max <= f.span.Max })
+	p.held[j.req.Type] = append(held, holding{f.span, f.moment})
 	if j.req.Type != "CHANGE" || p.config.Scale == 1 {
 		return
 	}
