@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/synapse"
 )
@@ -26,6 +24,10 @@ const (
 	migrationPerSecond = 15
 	migrationBurst     = 30
 )
+
+// throttledFor: the service never throttles user 1; what stands before it
+// may, for a moment, and a copy of days must not be slow ever after.
+const throttledFor = 2 * time.Minute
 
 // startPatience: the restore that holds the migration's own user may lock out the
 // start of any other job until it is over.
@@ -51,7 +53,7 @@ func NewMigration(c Config, read func(ctx context.Context) (Credential, error)) 
 	case c.Pace != ops.Pace{}:
 		return nil, ops.Errorf(ops.Invalid, "migration's client has its own pace.")
 	}
-	cl := newClient(c, base, &pace{rate: rate.NewLimiter(migrationPerSecond, migrationBurst), allowed: migrationInFlight})
+	cl := newClient(c, base, recovering(pacing{throttledFor, migrationInFlight, migrationPerSecond, migrationBurst}))
 	cl.scheme, cl.tokens.what = basic, "service credential"
 	cl.tokens.read = func(ctx context.Context) (string, error) {
 		k, err := read(ctx)

@@ -2,7 +2,9 @@ package adminapi_test
 
 import (
 	"context"
+	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,3 +163,45 @@ func jobsThatMakeNoSense(t *testing.T) {
 	_, _, err := m.Job(t.Context(), "77")
 	wantError(t, err, ops.NotFound, "77")
 }
+
+// TestThrottledForAMinute: what a copy of days asks is soon asked at its pace again.
+func TestThrottledForAMinute(t *testing.T) { synctest.Test(t, throttledForAMinute) }
+
+func throttledForAMinute(t *testing.T) {
+	s := newStacks(t, "TEAM")
+	until := time.Now().Add(time.Minute)
+	wire := answering(func(r *http.Request) (*http.Response, error) {
+		if time.Now().Before(until) {
+			return &http.Response{StatusCode: 429, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+		}
+		return s.served.Wire(sim.Source, 70*time.Millisecond).RoundTrip(r)
+	})
+	m, _ := migrator(t, adminapi.Config{Host: "https://stack.example.org", Transport: wire}, adminapi.Credential{Key: sim.Key, Secret: sim.SourceSecret})
+	for time.Now().Before(until) {
+		_, _ = m.StackStatus(t.Context())
+	}
+	ask := func(n int) time.Duration {
+		began := time.Now()
+		var all sync.WaitGroup
+		for range n {
+			all.Go(func() {
+				if _, err := m.StackStatus(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		return time.Since(began)
+	}
+	for range 20 {
+		time.Sleep(time.Minute)
+		ask(1)
+	}
+	if took := ask(150); took > 12*time.Second {
+		t.Errorf("20 minutes after a minute of 429, 150 calls took %s", took)
+	}
+}
+
+type answering func(r *http.Request) (*http.Response, error)
+
+func (f answering) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

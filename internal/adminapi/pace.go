@@ -33,12 +33,28 @@ const (
 // most so many in any minute. Safe for concurrent use.
 type pace struct {
 	rate *rate.Limiter
+	// back: after so long without being throttled it goes twice as fast again, up to
+	// what it began with; nil: never.
+	back *pacing
 
 	mu      sync.Mutex
 	allowed int
 	used    int
 	queue   []chan struct{} // closed when its turn has come
 	halved  time.Time
+}
+
+// pacing is what a pace goes back to.
+type pacing struct {
+	after    time.Duration
+	inFlight int
+	rate     rate.Limit
+	burst    int
+}
+
+// recovering is one that goes back to what it begins with.
+func recovering(b pacing) *pace {
+	return &pace{rate: rate.NewLimiter(b.rate, b.burst), allowed: b.inFlight, back: &b}
 }
 
 func newPace(p ops.Pace, loopback bool) (*pace, error) {
@@ -108,6 +124,7 @@ func (p *pace) take(ctx context.Context) error {
 		return err
 	}
 	p.mu.Lock()
+	p.recover()
 	if p.used < p.allowed && len(p.queue) == 0 {
 		p.used++
 		p.mu.Unlock()
@@ -157,8 +174,24 @@ func (p *pace) inFlight() int {
 	return p.allowed
 }
 
-// throttled halves rate and places for the client's life: somebody else may be
-// using the same account. It tells whether it did.
+// recover doubles rate and places when nothing was throttled for long. The lock is
+// held.
+func (p *pace) recover() {
+	b := p.back
+	if b == nil || p.halved.IsZero() || time.Since(p.halved) < b.after {
+		return
+	}
+	p.halved = time.Now()
+	p.allowed = min(b.inFlight, 2*p.allowed)
+	p.rate.SetLimit(min(b.rate, 2*p.rate.Limit()))
+	p.rate.SetBurst(min(b.burst, 2*p.rate.Burst()))
+	if p.allowed == b.inFlight && p.rate.Limit() == b.rate && p.rate.Burst() == b.burst {
+		p.halved = time.Time{}
+	}
+}
+
+// throttled halves rate and places, where it does not go back for the client's life:
+// somebody else may be using the same account. It tells whether it did.
 func (p *pace) throttled() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
