@@ -129,6 +129,20 @@ func TestRequestGuardsPass(t *testing.T) {
 	}
 }
 
+// TestWhoIsNoAdministrator is told what to do about it: the answer knows a token from
+// its account, and both from a host that is none.
+func TestWhoIsNoAdministrator(t *testing.T) {
+	for says, want := range map[string]string{"": "Renew the administrator's token in its store.", "Turn on two-factor authentication.": "Turn on two-factor authentication."} {
+		bubble(t, says, func(t *testing.T) {
+			r := newRig(t, 1)
+			r.svc.adminErr = &ops.Error{Code: ops.Denied, Message: "Not let in.", Hint: says}
+			res := r.ends(ops.StartRun, ops.RunRefused, ops.Denied)
+			equal(t, "message", res.Message, `refused by guard "administrator": Not let in.`)
+			equal(t, "next", res.Next, want)
+		})
+	}
+}
+
 func TestInputsAreParsedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1)

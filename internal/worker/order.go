@@ -222,7 +222,11 @@ func (o *order) service(ctx context.Context) (err error) {
 	}
 	if err := svc.Administrator(ctx); err != nil {
 		if ops.CodeOf(err) == ops.Denied {
-			return ops.Refuse("administrator", "Renew the administrator's token in its store.", "%v", err)
+			remedy := ops.HintOf(err) // it tells a token from its account, and both from a host that is none
+			if remedy == "" {
+				remedy = "Renew the administrator's token in its store."
+			}
+			return ops.Refuse("administrator", remedy, "%s", ops.WithoutHint(err))
 		}
 		return fmt.Errorf("asking whether the token is an administrator's: %w", err)
 	}
