@@ -17,6 +17,9 @@ func (p *Plan) Difference(task *Task, earlier *Plan) []string {
 	if earlier.Environment != p.Environment || earlier.Task != p.Task || earlier.Version != p.Version {
 		out = append(out, fmt.Sprintf("The approved plan was for %s (version %d) in %s.", earlier.Task, earlier.Version, earlier.Environment))
 	}
+	if earlier.Host != p.Host {
+		out = append(out, fmt.Sprintf("It was for host %s and is for %s.", Quote(earlier.Host), Quote(p.Host)))
+	}
 	out = append(out, inputDifferences(earlier.Inputs, p.Inputs)...)
 	if earlier.EffectsTotal != p.EffectsTotal {
 		out = append(out, fmt.Sprintf("It was for %s and is for %s.", task.Count(earlier.EffectsTotal), task.Count(p.EffectsTotal)))

@@ -166,7 +166,7 @@ const (
 )
 
 // Seal computes the plan's digest from its task, version, the canonical inputs,
-// environment and, per effect, ID, target and the deciding fields of its states.
+// environment, host (an environment may have several) and, per effect, ID, target and the deciding fields of its states.
 // Notes, counts and other fields stay outside. The inputs are the true ones, not
 // the masked ones that the plan shows.
 func (p *Plan) Seal(task *Task, inputs map[string]string) {
@@ -181,10 +181,11 @@ func (p *Plan) Seal(task *Task, inputs map[string]string) {
 		Version     int               `json:"version"`
 		Inputs      map[string]string `json:"inputs"`
 		Environment EnvironmentName   `json:"environment"`
+		Host        string            `json:"host"`
 		Effects     []line            `json:"effects"`
 		Count       int               `json:"count"`
 		List        Digest            `json:"list"`
-	}{Task: p.Task, Version: p.Version, Inputs: inputs, Environment: p.Environment, Effects: []line{}, Count: p.EffectsTotal, List: p.ListDigest}
+	}{Task: p.Task, Version: p.Version, Inputs: inputs, Environment: p.Environment, Host: p.Host, Effects: []line{}, Count: p.EffectsTotal, List: p.ListDigest}
 	if !p.Summary {
 		for _, e := range p.Effects {
 			doc.Effects = append(doc.Effects, line{e.ID, e.Label, e.Before.Only(task.Deciding), e.After.Only(task.Deciding)})

@@ -44,7 +44,7 @@ func sealed(p *ops.Plan) ops.Digest {
 
 // TestSealPinsTheDigest: an approved plan outlives a release.
 func TestSealPinsTheDigest(t *testing.T) {
-	const form = `{"task":"verify-oauth-client","version":2,"inputs":{"client-ids":"100001,100002","verified":"true"},"environment":"dev","effects":[` +
+	const form = `{"task":"verify-oauth-client","version":2,"inputs":{"client-ids":"100001,100002","verified":"true"},"environment":"dev","host":"https://repo-dev.dev.sagebase.org","effects":[` +
 		`{"id":"oauth-client/100001","target":"oauth-client/100001","before":{"etag":"e1","userName":"jane","verified":false},"after":{"verified":true}},` +
 		`{"id":"oauth-client/100002","target":"oauth-client/100002","before":{"etag":"e2","userName":"joe","verified":false},"after":{"verified":true}}],"count":2,"list":""}`
 	if got, want := sealed(samplePlan()), ops.DigestOf([]byte(form)); got != want {
@@ -58,6 +58,7 @@ func TestSealBinds(t *testing.T) {
 	for name, change := range map[string]func(p *ops.Plan){
 		"task":                 func(p *ops.Plan) { p.Task = "x" },
 		"version":              func(p *ops.Plan) { p.Version++ },
+		"host":                 func(p *ops.Plan) { p.Host = "https://repo-staging.dev.sagebase.org" },
 		"environment":          func(p *ops.Plan) { p.Environment = "prod" },
 		"an input":             func(p *ops.Plan) { p.Inputs["verified"] = "false" },
 		"one more input":       func(p *ops.Plan) { p.Inputs["x"] = "" },
@@ -165,6 +166,7 @@ func TestDifference(t *testing.T) {
 		{"new input", func(p *ops.Plan) { p.Inputs["note"] = "x" }, []string{`Input note was not given and is "x".`}},
 		{"dropped input", func(p *ops.Plan) { delete(p.Inputs, "verified") }, []string{`Input verified was "true" and is not given.`}},
 		{"environment", func(p *ops.Plan) { p.Environment = "prod" }, []string{`The approved plan was for verify-oauth-client (version 2) in dev.`}},
+		{"host", func(p *ops.Plan) { p.Host = "https://x.example.org" }, []string{`It was for host "https://repo-dev.dev.sagebase.org" and is for "https://x.example.org".`}},
 		{"target label", func(p *ops.Plan) { p.Effects[0].Label = "oauth-client/1" }, []string{`oauth-client/1 was shown as oauth-client/100001.`}},
 		{"fewer", func(p *ops.Plan) { p.Effects, p.EffectsTotal = p.Effects[:1], 1 }, []string{"It was for 2 clients and is for 1 client.", "oauth-client/100002 is gone from it."}},
 		{"another", func(p *ops.Plan) {

@@ -44,6 +44,19 @@ func TestBoundPlan(t *testing.T) {
 		contains(t, "message", res.Message, `guard "plan"`, "lamp/l00002: on was false and is true.", string(p.Digest))
 		equal(t, "calls", r.allCalls(), 0)
 	})
+	bubble(t, "another host of the same environment", func(t *testing.T) {
+		r := newRig(t, 2)
+		r.env.Hosts = append(r.env.Hosts, "https://staging.example.org")
+		p := r.planned()
+		r.req.Host = "https://staging.example.org"
+		r.start = func(s *ops.Start) { s.PlanDigest, s.Approved = p.Digest, p }
+		res, err := r.work(ops.StartRun)
+		if err != nil || res.Outcome != ops.RunRefused {
+			t.Fatalf("got %+v, %v", res, err)
+		}
+		contains(t, "message", res.Message, `guard "plan"`, `It was for host "https://dev.example.org" and is for "https://staging.example.org".`)
+		equal(t, "calls", r.allCalls(), 0)
+	})
 	bubble(t, "another, and the approved one is not at hand", func(t *testing.T) {
 		r := newRig(t, 1)
 		r.start = func(s *ops.Start) { s.PlanDigest = ops.DigestOf(nil) }
