@@ -68,7 +68,7 @@ var placements = []placement{
 	{"internal/actions", []string{root}, "speaks with the runner of a job; what to say, cli decides"},
 	{"internal/migrate", []string{root}, "the long migration works against interfaces, so that each cut can be tested"},
 	{"internal/migrate/remote", []string{root, "internal/migrate", "internal/synapse"}, "does jobs on stacks it is handed; it holds no credential"},
-	{"internal/migrate/trial", []string{"internal/migrate", "internal/sandbox/migration"}, "lets schedules migrate simulated stacks in virtual time"},
+	{"internal/migrate/trial", []string{"internal/migrate", "internal/adminapi", "internal/sandbox/migration"}, "lets schedules migrate simulated stacks in virtual time, at the real client's pace"},
 	{"internal/sandbox/migration", nil, "two stacks as a migration sees them: shared code would share its mistakes"},
 	{"internal/toolrun", []string{root}, "it runs a tool and does not know which"},
 	{"internal/toolrun/account", []string{root, "internal/toolrun", "internal/awsauth"}, "what tools need of an account, and nothing of what they are"},

@@ -20,9 +20,11 @@ const basic = "Basic"
 // rounds of PBKDF2 at every request: so the limits are ours. The scheduler asks
 // each about ten times a second when it is busiest.
 const (
-	migrationInFlight  = 8
-	migrationPerSecond = 15
-	migrationBurst     = 30
+	migrationInFlight = 8
+	// MigrationPerSecond is how many requests a second one stack is asked at most, and
+	// MigrationBurst how many at once after a while of fewer.
+	MigrationPerSecond = 15
+	MigrationBurst     = 30
 )
 
 // throttledFor: the service never throttles user 1; what stands before it
@@ -53,7 +55,7 @@ func NewMigration(c Config, read func(ctx context.Context) (Credential, error)) 
 	case c.Pace != ops.Pace{}:
 		return nil, ops.Errorf(ops.Invalid, "migration's client has its own pace.")
 	}
-	cl := newClient(c, base, recovering(pacing{throttledFor, migrationInFlight, migrationPerSecond, migrationBurst}))
+	cl := newClient(c, base, recovering(pacing{throttledFor, migrationInFlight, MigrationPerSecond, MigrationBurst}))
 	cl.scheme, cl.tokens.what = basic, "service credential"
 	cl.tokens.read = func(ctx context.Context) (string, error) {
 		k, err := read(ctx)

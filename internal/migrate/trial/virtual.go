@@ -8,6 +8,9 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"golang.org/x/time/rate"
+
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/adminapi"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/migrate"
 	sim "github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
 )
@@ -58,12 +61,25 @@ type virtual struct {
 	killAt float64 // 0: never
 	kill   context.CancelCauseFunc
 	calls  int64
+	pace   [2]*rate.Limiter // the real client's
 }
 
 var errKilled = errors.New("killed")
 
 func newVirtual(p *sim.Pair, seed int64, kill context.CancelCauseFunc) *virtual {
-	return &virtual{pair: p, gone: map[int64]bool{}, kill: kill, jitter: rand.New(rand.NewPCG(uint64(seed), 7))}
+	v := &virtual{pair: p, gone: map[int64]bool{}, kill: kill, jitter: rand.New(rand.NewPCG(uint64(seed), 7))}
+	for side := range v.pace {
+		v.pace[side] = rate.NewLimiter(adminapi.MigrationPerSecond, adminapi.MigrationBurst)
+	}
+	return v
+}
+
+// call lets a call reach a stack after d, or later if the client's pace asks for it.
+func (v *virtual) call(side migrate.Side, d float64, do func()) {
+	v.later(d, func() {
+		wait := v.pace[side].ReserveN(v.Now(), 1).DelayFrom(v.Now())
+		v.later(wait.Seconds()+callTime/2, do)
+	})
 }
 
 func (v *virtual) Now() time.Time { return moment(v.pair.Now()) }
@@ -81,10 +97,10 @@ func (v *virtual) Start(_ context.Context, j migrate.Job) {
 	}
 	began := v.pair.Now()
 	if j.ServerID != "" {
-		v.later(callTime, func() { v.poll(j, parse(j.ServerID), began) })
+		v.call(j.Side, 0, func() { v.poll(j, parse(j.ServerID), began) })
 		return
 	}
-	v.later(callTime/2, func() {
+	v.call(j.Side, 0, func() {
 		v.calls++
 		id, err := v.pair.Submit(sim.Side(j.Side), request(j))
 		v.later(callTime/2, func() {
@@ -104,7 +120,7 @@ func (v *virtual) Start(_ context.Context, j migrate.Job) {
 func (v *virtual) watch(j migrate.Job, id int64, began float64) {
 	elapsed := time.Duration((v.pair.Now() - began) * float64(time.Second))
 	wait := j.PollAfter(elapsed).Seconds() * (0.9 + 0.2*v.jitter.Float64())
-	v.later(wait+callTime/2, func() { v.poll(j, id, began) })
+	v.call(j.Side, wait, func() { v.poll(j, id, began) })
 }
 
 func (v *virtual) poll(j migrate.Job, id int64, began float64) {
@@ -116,7 +132,7 @@ func (v *virtual) poll(j migrate.Job, id int64, began float64) {
 	v.later(callTime/2, func() {
 		switch {
 		case errors.Is(err, sim.ErrDown):
-			v.later(1+3*v.jitter.Float64(), func() { v.poll(j, id, began) })
+			v.call(j.Side, 1+3*v.jitter.Float64(), func() { v.poll(j, id, began) })
 		case err != nil:
 			v.tell(migrate.Event{N: j.N, Lost: err.Error()})
 		case !st.Done:
