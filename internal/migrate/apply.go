@@ -59,7 +59,6 @@ func (s *Scheduler) started(r Record) {
 	s.lastN = max(s.lastN, r.N)
 	s.given[f.Side]++
 	f.expected = s.expect(f.t, f.Job, f.rows)
-	f.guessed = f.t == nil || !f.t.knows(f.Kind)
 	if f.expected > longJob && f.t != nil {
 		f.long = true
 		s.long[f.Side]++
@@ -241,6 +240,14 @@ func (s *Scheduler) done(f *flight, r Record) {
 		}
 		i := slices.IndexFunc(t.pieces, func(x piece) bool { return x.Span == p.Span })
 		var cut []piece
+		// All but the last range is full.
+		if n := int64(len(r.Spans)); n > 1 {
+			t.cutIDs += r.Spans[n-2].Max - p.Min + 1
+			t.cutRows += (n - 1) * s.o.Batch
+		} else {
+			t.cutIDs += p.Max - p.Min + 1
+			t.cutRows += s.o.Batch / 2
+		}
 		for _, x := range r.Spans {
 			cut = append(cut, piece{Span: x, state: pieceWaiting, rows: p.rows / int64(len(r.Spans))})
 		}

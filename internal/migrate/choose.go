@@ -5,13 +5,14 @@ import "time"
 // twinDue is when a job that only reads has taken so long that another is started
 // beside it: its worker may be gone, and the queue notices after ten minutes only.
 // A restore never has a twin, and nothing has two.
-func (f *flight) twinDue() int64 {
+func (s *Scheduler) twinDue(f *flight) int64 {
 	if f.Kind == Restore || f.twinned || f.answered || f.ServerID == "" {
 		return 0
 	}
-	after := max(twinAfter, 3*f.expected)
-	if f.guessed {
-		after = max(twinBlind, 8*f.expected)
+	expected := s.expect(f.t, f.Job, f.rows) // by what is known by now
+	after := max(twinAfter, 3*expected)
+	if f.t == nil || !f.t.knows(f.Kind) {
+		after = max(twinBlind, 8*expected)
 	}
 	return max(f.began, f.followed) + after.Milliseconds()
 }
@@ -19,7 +20,7 @@ func (f *flight) twinDue() int64 {
 func (s *Scheduler) twins(at int64) []Job {
 	var out []Job
 	for _, n := range s.inFlight() {
-		if f := s.jobs[n]; f.twinDue() > 0 && f.twinDue() <= at {
+		if f := s.jobs[n]; s.twinDue(f) > 0 && s.twinDue(f) <= at {
 			j := f.Job
 			j.Twin, j.ServerID = true, ""
 			out = append(out, s.start(candidate{job: j, t: f.t, rows: f.rows}, at))

@@ -8,14 +8,16 @@ import (
 // adapt lowers how many long jobs run at once where the service slows, and raises
 // it again, up to what was asked for, where it does not.
 func (s *Scheduler) adapt(f *flight, r Record) {
-	if f.t == nil || f.rows == 0 {
+	if f.t == nil || f.rows == 0 && f.Kind != Checksum {
 		return
 	}
 	rows := f.rows
 	if f.Kind == Restore && r.Rows > 0 || f.Kind == Checksum {
 		rows = r.Rows
 	}
-	slower := f.t.learn(f.Kind, rows, max(1, s.o.Batch/100), time.Duration(r.Took)*time.Millisecond)
+	few, took, thought := max(1, s.o.Batch/100), time.Duration(r.Took)*time.Millisecond, f.t.perRow(f.Kind)
+	s.usual.learn(f.Kind, rows, few, took, thought)
+	slower := f.t.costs.learn(f.Kind, rows, few, took, thought)
 	if slower == 0 || !f.long {
 		return
 	}

@@ -20,6 +20,7 @@ type Scheduler struct {
 
 	lastN    int64
 	jobs     map[int64]*flight
+	usual    costs  // of all types
 	given    [2]int // jobs in flight
 	long     [2]int
 	load     int      // of the destination, in thousandths of a job
@@ -48,7 +49,6 @@ type flight struct {
 	followed int64 // since when this process does
 	twin     int64 // of it, or it is the twin of
 	twinned  bool  // it had one, or is one
-	guessed  bool  // nothing like it was timed when it was started
 	long     bool
 	load     int
 	took     int64 // milliseconds
@@ -57,9 +57,9 @@ type flight struct {
 
 // NewScheduler returns one at the very beginning.
 func NewScheduler(o Options) *Scheduler {
-	s := &Scheduler{o: o.withDefaults(), byName: map[string]*table{}, jobs: map[int64]*flight{}}
+	s := &Scheduler{o: o.withDefaults(), byName: map[string]*table{}, jobs: map[int64]*flight{}, usual: costs{}}
 	for i, name := range s.o.Types {
-		t := &table{name: name, index: i, ratio: 1, costs: map[Kind]*cost{}}
+		t := &table{name: name, index: i, ratio: 1, costs: costs{}, usual: s.usual}
 		s.tables = append(s.tables, t)
 		s.byName[name] = t
 	}
@@ -182,8 +182,8 @@ func (s *Scheduler) Wake(now time.Time) time.Time {
 		}
 	}
 	for _, f := range s.jobs {
-		if f.twinDue() > 0 {
-			sooner(f.twinDue())
+		if due := s.twinDue(f); due > 0 {
+			sooner(due)
 		}
 	}
 	return time.UnixMilli(at)

@@ -111,61 +111,28 @@ type table struct {
 	copied   int64 // rows restored, secondaries included
 	restores int   // ranges restored
 	ratio    float64
-	costs    map[Kind]*cost
+	cutIDs   int64 // of ranges that the service has cut
+	cutRows  int64 // in them, secondaries included, as far as that tells
+	costs    costs
+	usual    costs            // of all types
 	busy     [2]time.Duration // jobs' time, by side
 }
 
-// A cost is what a kind of job takes per row.
-type cost struct {
-	perRow  float64 // seconds, smoothed
-	typical float64 // the same when nothing slows it
-	n       int
-}
-
-var firstGuess = map[Kind]float64{Ranges: 2e-6, Checksum: 4e-6, Backup: 2e-4, Restore: 4e-4}
-
 const fixedCost = 0.7 // seconds that a job takes whatever it does
 
-// knows tells whether a kind of job was timed.
-func (t *table) knows(k Kind) bool { return t.costs[k] != nil && t.costs[k].n > 0 }
+// knows tells whether a kind of job was timed, of this type or another.
+func (t *table) knows(k Kind) bool { return t.costs[k] != nil || t.usual[k] != nil }
 
+// perRow is seconds: of this type, or else of all, or else as guessed.
 func (t *table) perRow(k Kind) float64 {
-	if c := t.costs[k]; c != nil && c.n > 0 {
-		return c.perRow
+	if c := t.costs[k]; c != nil {
+		return c.perRow()
 	}
-	return firstGuess[k]
+	return t.usual.perRow(k)
 }
 
 func (t *table) expected(k Kind, rows int64) time.Duration {
 	return time.Duration((fixedCost + t.perRow(k)*float64(rows)) * float64(time.Second))
-}
-
-// learn takes a job's time into account and returns how much slower than usual it
-// was; 0 when that cannot be said. A job of fewer rows than few tells nothing.
-func (t *table) learn(k Kind, rows, few int64, took time.Duration) float64 {
-	if rows < few || took < time.Second {
-		return 0
-	}
-	x := max(took.Seconds()-fixedCost, 0.05) / float64(rows)
-	c := t.costs[k]
-	if c == nil {
-		c = &cost{perRow: x, typical: x}
-		t.costs[k] = c
-	}
-	c.n++
-	// One job that waited for a lost worker must not make all others look slow.
-	x = min(x, 4*c.typical)
-	c.perRow += 0.2 * (x - c.perRow)
-	slower := x / c.typical
-	if x < c.typical {
-		c.typical += 0.1 * (x - c.typical)
-	} else {
-		c.typical += 0.02 * (x - c.typical)
-	}
-	if c.n < 4 {
-		return 0
-	}
-	return slower
 }
 
 // guess is how many rows a span may hold.
@@ -176,6 +143,9 @@ func (t *table) guess(s Span) int64 {
 	}
 	if t.rows > 0 && t.upper > t.lower {
 		return int64(float64(n) * float64(t.rows) / float64(t.upper-t.lower+1))
+	}
+	if t.cutIDs > 0 {
+		return int64(float64(n) * min(1, float64(t.cutRows)/t.ratio/float64(t.cutIDs)))
 	}
 	return n / 2
 }
