@@ -170,7 +170,7 @@ func (s *Scheduler) failed(f *flight, r Record) {
 	switch {
 	case r.Op == opLost && f.Kind == Restore:
 		// It may be running, and a second one of its type must not run beside it.
-		again, p.held = f.began+max(lostRestore, 4*f.expected).Milliseconds(), true
+		again, p.held = f.began+max(lostRestore, 8*f.expected).Milliseconds(), true
 	case counts:
 		p.tries++
 		again += int64(p.tries) * 3_000
@@ -205,7 +205,7 @@ func (s *Scheduler) halve(t *table, p *piece, r Record) {
 	mid := p.Min + (p.Max-p.Min)/2
 	// A half is tried once before it is halved: the way to one bad row is long enough.
 	half := func(s Span) piece {
-		return piece{Span: s, state: pieceWaiting, rows: (p.rows + 1) / 2, tries: splitAfter - 1, notBefore: p.notBefore}
+		return piece{Span: s, state: pieceWaiting, rows: (p.rows + 1) / 2, group: p.group / 2, tries: splitAfter - 1, notBefore: p.notBefore}
 	}
 	t.pieces = slices.Replace(t.pieces, i, i+1, half(Span{p.Min, mid}), half(Span{mid + 1, p.Max}))
 }
@@ -248,8 +248,12 @@ func (s *Scheduler) done(f *flight, r Record) {
 			t.cutIDs += p.Max - p.Min + 1
 			t.cutRows += s.o.Batch / 2
 		}
-		for _, x := range r.Spans {
-			cut = append(cut, piece{Span: x, state: pieceWaiting, rows: p.rows / int64(len(r.Spans))})
+		for i, x := range r.Spans {
+			part := piece{Span: x, state: pieceWaiting, rows: p.rows / int64(len(r.Spans))}
+			if i < len(r.Spans)-1 { // the last one may have any number
+				part.group = s.o.Batch
+			}
+			cut = append(cut, part)
 		}
 		t.pieces = slices.Replace(t.pieces, i, i+1, cut...)
 	case Backup:

@@ -232,30 +232,52 @@ func (s *Scheduler) toCompare(t *table) float64 {
 
 // chain is how long a type still takes by itself, in seconds: the sum of its serial
 // restores, those made likely by what is known to differ among them.
-func (s *Scheduler) chain(t *table) float64 {
+func (s *Scheduler) chain(t *table) float64 { return s.chainIf(t, s.badShare(t)) }
+
+// chainIf is chain, if such a share of what is not compared yet is to be copied.
+func (s *Scheduler) chainIf(t *table, share float64) float64 {
 	if t.stage == stageDone {
 		return 0
 	}
-	const (
-		badShare  = 0.01 // of all rows, before they are compared
-		fineShare = 0.2  // of the rows of bad bins
-	)
+	const fineShare = 0.2 // of the rows of bad bins that are compared finely
 	restore := t.perRow(Restore) * t.ratio
 	w := fixedCost * float64(stageDone-t.stage)
+	suspected := restore
+	if s.refines(t) {
+		suspected *= fineShare
+	}
 	switch t.stage {
 	case stageCopy, stageRepair:
 		w += t.rowsLeft(s.o.Batch)*t.perRow(Restore) + fixedCost*float64(len(t.pieces)-t.head)
 	case stageWeigh, stageRefine:
-		w += float64(t.suspected()) * restore * fineShare
+		w += float64(t.suspected()) * suspected
 	}
 	if t.stage <= stageCheck {
-		w += s.toCompare(t)/float64(s.o.Restores) + float64(t.suspected())*restore*fineShare
-		w += float64(t.guess(Span{t.lower, t.upper})) * badShare * restore
+		compare := s.toCompare(t)
+		w += compare/float64(s.o.Restores) + float64(t.suspected())*suspected
+		w += compare / t.perRow(Checksum) * share * suspected
 	}
 	for _, x := range t.outside {
 		w += float64(t.guess(x)) * restore
 	}
 	return w
+}
+
+// badShare is which part of a type's rows that are not compared yet lie in bins that
+// differ: as in what is compared of it, of all types where that is little, and as
+// usual before there is any.
+func (s *Scheduler) badShare(t *table) float64 {
+	share := 0.01
+	if s.o.Frozen { // users are away; the run before this one was not long ago
+		share = 0.004
+	}
+	few := float64(100 * s.o.Batch)
+	share = (share*few + float64(s.bad)) / (few + float64(s.seen))
+	if t.stage == stageCheck {
+		few /= 5
+		share = (share*few + float64(t.suspected())) / (few + float64(t.summed))
+	}
+	return share
 }
 
 // suspected is how many rows of the primary the ranges have that differ, or may.
@@ -373,6 +395,9 @@ func (s *Scheduler) toCut(t *table, p *piece) *candidate {
 
 // groupRows is how many rows a piece may have, secondaries included.
 func (s *Scheduler) groupRows(t *table, p *piece) int64 {
+	if p.group > 0 {
+		return p.group
+	}
 	if p.rows > 0 {
 		return int64(float64(p.rows) * t.ratio)
 	}

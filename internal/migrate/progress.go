@@ -14,8 +14,9 @@ type Progress struct {
 	Rate        float64 // rows a second, over all so far
 	Share       map[Kind]float64
 	InFlight    [2]int
-	Left        [2]time.Duration // at least, at most
-	Critical    string           // "waiting for FILE_HANDLE's restores"
+	Left        [2]time.Duration // at least, at most; 0 where that cannot be told yet
+	Critical    string           // "waiting for FILE_HANDLE: repairing, 3 of 9 ranges restored"
+	Overdue     string           // a restore that takes far longer than expected; "" where none does
 	Silent      time.Duration    // since something was heard; 0 unless that is alarming
 }
 
@@ -23,7 +24,9 @@ type Progress struct {
 func (s *Scheduler) Progress(now time.Time) Progress {
 	p := Progress{Total: int64(len(s.tables)), Share: map[Kind]float64{}, InFlight: s.given}
 	var longest *table
-	var serial, work, last float64
+	// Seconds: with what is likely to differ, and with what is known to.
+	var serial, work, last, leastSerial, least, leastLast float64
+	slots := float64(s.o.Restores)
 	for _, t := range s.tables {
 		p.Rows, p.Ranges = p.Rows+t.copied, p.Ranges+t.restores
 		if t.stage == stageDone {
@@ -31,11 +34,19 @@ func (s *Scheduler) Progress(now time.Time) Progress {
 			continue
 		}
 		c := s.chain(t)
+		known := s.chainIf(t, 0)
 		work += c
+		least += known
+		if t.stage <= stageCheck {
+			more := s.toCompare(t)
+			work += more - more/slots
+			least += more - more/slots
+		}
 		if t.name == Change {
-			last = c
+			last, leastLast = c, known
 			continue
 		}
+		leastSerial = max(leastSerial, known)
 		if c > serial || longest == nil {
 			serial, longest = c, t
 		}
@@ -49,10 +60,14 @@ func (s *Scheduler) Progress(now time.Time) Progress {
 		}
 	}
 	// No order of the work is shorter than its longest chain, nor than all of it on
-	// all slots; and none that leaves no slot idle is longer than both together.
-	lo := max(serial+last, work/float64(max(s.o.Restores, 1)))
-	hi := serial + last + work/float64(max(s.o.Restores, 1))
-	p.Left = [2]time.Duration{seconds(lo), seconds(hi)}
+	// all slots; and none that leaves no slot idle is longer than the chain and the
+	// rest on all slots. What is not compared yet may all be the same.
+	lo := max(leastSerial+leastLast, least/slots)
+	hi := serial + last + max(0, work-serial-last)/slots
+	if s.marked {
+		p.Left = [2]time.Duration{seconds(lo * 0.8), seconds(hi * 1.2)}
+	}
+	s.overdue(&p, now)
 	if longest != nil && s.marked && longest.stage != stageDone {
 		p.Critical = fmt.Sprintf("waiting for %s: %s", longest.name, doing(longest))
 	}
@@ -77,6 +92,34 @@ func (s *Scheduler) Progress(now time.Time) Progress {
 	return p
 }
 
+// A message whose worker is gone comes back to the queue after ten minutes; until
+// then nobody can tell the restore from a slow one, and no other of its type may run.
+const (
+	redelivery   = 10 * time.Minute
+	overdueAfter = time.Minute
+)
+
+// overdue tells of the restore that is latest, and allows for another worker's
+// having to begin it again.
+func (s *Scheduler) overdue(p *Progress, now time.Time) {
+	var latest *flight
+	for _, f := range s.jobs {
+		took := now.Sub(time.UnixMilli(f.began))
+		if f.Kind == Restore && took > max(overdueAfter, 5*f.expected) && (latest == nil || f.began < latest.began) {
+			latest = f
+		}
+	}
+	if latest == nil {
+		return
+	}
+	took := now.Sub(time.UnixMilli(latest.began))
+	p.Overdue = fmt.Sprintf("a restore of %s has taken %s where %s were expected", latest.Type, short(took), short(latest.expected))
+	if took < redelivery {
+		p.Overdue += "; if its worker is gone, another takes it up within " + short(redelivery-took)
+		p.Left[1] += redelivery - took
+	}
+}
+
 func doing(t *table) string {
 	if t.copies() {
 		return fmt.Sprintf("%s, %d of %d ranges restored", t.stage, t.head, len(t.pieces))
@@ -94,8 +137,11 @@ func (p Progress) String() string {
 		fmt.Fprintf(&b, " (%s)", share)
 	}
 	fmt.Fprintf(&b, "; in flight %d + %d", p.InFlight[0], p.InFlight[1])
-	if p.Done < p.Total {
+	if p.Left[1] > 0 {
 		fmt.Fprintf(&b, "; %s to %s left", short(p.Left[0]), short(p.Left[1]))
+	}
+	if p.Overdue != "" {
+		fmt.Fprintf(&b, "; LATE: %s", p.Overdue)
 	}
 	if p.Critical != "" {
 		fmt.Fprintf(&b, "; %s", p.Critical)
@@ -112,7 +158,10 @@ func (p Progress) Brief() string {
 	if p.Silent > 0 {
 		parts = append(parts, "STALLED: nothing heard for "+short(p.Silent))
 	}
-	if p.Done < p.Total {
+	if p.Overdue != "" {
+		parts = append(parts, "LATE: "+p.Overdue)
+	}
+	if p.Left[1] > 0 {
 		parts = append(parts, short(p.Left[0])+" to "+short(p.Left[1])+" left")
 	}
 	if p.Critical != "" {

@@ -21,6 +21,8 @@ type Scheduler struct {
 	lastN    int64
 	jobs     map[int64]*flight
 	usual    costs  // of all types
+	seen     int64  // rows in first comparisons
+	bad      int64  // of them, in bins that differ
 	given    [2]int // jobs in flight
 	long     [2]int
 	load     int      // of the destination, in thousandths of a job

@@ -157,6 +157,10 @@ func (s *Scheduler) compared(t *table, c *sum, r Record) {
 	}
 	c.done, c.answers = true, [2][]Bin{}
 	t.open--
+	first := t.stage == stageCheck && t.repairs == 0 && !t.full
+	if first {
+		s.seen += r.Rows
+	}
 	t.summed += r.Rows
 	t.seen += c.Max - c.Min + 1
 	for _, b := range r.Bad {
@@ -164,6 +168,9 @@ func (s *Scheduler) compared(t *table, c *sum, r Record) {
 			continue
 		}
 		t.bad = append(t.bad, b)
+		if first {
+			s.bad += b.Rows
+		}
 	}
 	s.advance(t)
 }
@@ -223,10 +230,23 @@ func (s *Scheduler) bin() int64 { return max(s.o.Batch/binShare, min(s.o.Batch, 
 func (s *Scheduler) refine(t *table) {
 	t.stage = stageRefine
 	fine := s.fine(t)
-	big, small := split(t.bad, func(b Bad) bool { return 2*fine <= s.bin() && float64(b.Rows)*t.ratio > float64(s.o.Batch/refineMost) })
+	big, small := split(t.bad, func(b Bad) bool { return 2*fine <= s.bin() && s.heavy(t, float64(b.Rows)) })
 	t.bad, t.small = nil, small
 	s.sumFine(t, join(big, joining{gap: 3 * s.o.Batch / 2, rows: 6 * s.o.Batch, ids: fineBins * fine}))
 	s.advance(t)
+}
+
+// heavy tells whether a bin of so many rows is worth a finer comparison.
+func (s *Scheduler) heavy(t *table, rows float64) bool {
+	return rows*t.ratio > float64(s.o.Batch/refineMost)
+}
+
+// refines tells whether a usual bin of the type would be compared finely.
+func (s *Scheduler) refines(t *table) bool {
+	if t.seen == 0 {
+		return false
+	}
+	return 2*s.fine(t) <= s.bin() && s.heavy(t, float64(s.bin())*float64(t.summed)/float64(t.seen))
 }
 
 // fine is how many IDs a finer part has: about so many rows that copying them costs

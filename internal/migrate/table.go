@@ -49,6 +49,7 @@ type piece struct {
 	key       string
 	backedAt  int64 // Unix milliseconds
 	rows      int64 // of the primary, as compared; 0: not known
+	group     int64 // with the secondaries, as the service has cut it; 0: not known
 	tries     int   // failures in a row
 	notBefore int64
 	held      bool // until then, for nobody knows whether its restore runs
@@ -118,15 +119,13 @@ type table struct {
 	busy     [2]time.Duration // jobs' time, by side
 }
 
-const fixedCost = 0.7 // seconds that a job takes whatever it does
-
 // knows tells whether a kind of job was timed, of this type or another.
 func (t *table) knows(k Kind) bool { return t.costs[k] != nil || t.usual[k] != nil }
 
 // perRow is seconds: of this type, or else of all, or else as guessed.
 func (t *table) perRow(k Kind) float64 {
-	if c := t.costs[k]; c != nil {
-		return c.perRow()
+	if t.costs[k] != nil {
+		return t.costs.perRow(k)
 	}
 	return t.usual.perRow(k)
 }
@@ -147,7 +146,7 @@ func (t *table) guess(s Span) int64 {
 	if t.cutIDs > 0 {
 		return int64(float64(n) * min(1, float64(t.cutRows)/t.ratio/float64(t.cutIDs)))
 	}
-	return n / 2
+	return n * 2 / 5 // what is learned of other types tells nothing: their IDs are as sparse as they happen to be
 }
 
 func (p *piece) over() bool { return p.state == pieceDone || p.state == pieceGivenUp }
@@ -172,6 +171,8 @@ func (t *table) rowsLeft(batch int64) float64 {
 		case p.over():
 		case p.state <= pieceRanging:
 			n += float64(t.guess(p.Span)) * t.ratio
+		case p.group > 0:
+			n += float64(p.group)
 		case p.rows > 0:
 			n += float64(p.rows) * t.ratio
 		default:

@@ -20,6 +20,8 @@ type Config struct {
 	Full     bool    // verify everything again
 	Kills    int     // of ours, at random instants
 	Makespan float64 // of an undisturbed run, in which the kills fall
+	// Look is called at every turn of ours, with the seconds so far; it may be nil.
+	Look func(at float64, p migrate.Progress)
 }
 
 // A Result is what one trial came to.
@@ -113,6 +115,9 @@ func ours(c Config, p *sim.Pair, r *Result) error {
 		err := migrate.Run(ctx, s, v, journal, func(now time.Time) {
 			if turns++; turns > mostTurns {
 				kill(fmt.Errorf("no headway after %d turns: %s", turns, s.Progress(now)))
+			}
+			if c.Look != nil {
+				c.Look(now.Sub(epoch).Seconds(), s.Progress(now))
 			}
 		})
 		killed := v.dead() && err != nil

@@ -1,0 +1,74 @@
+package trial
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/migrate"
+	sim "github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
+)
+
+// TestTimeLeft: the range that is told holds the time that was left, within a half
+// more or less, at nine looks of ten.
+func TestTimeLeft(t *testing.T) {
+	if racing {
+		t.Skip("full scale; see racing")
+	}
+	for _, profile := range []string{"R", "B", "E"} {
+		for _, situation := range []string{"nightly", "final"} {
+			type look struct {
+				at   float64
+				left [2]float64
+			}
+			var looks []look
+			c := Config{Config: sim.Config{Seed: 2, Profile: profile, Situation: situation, Scale: 1}, Schedule: "ours"}
+			c.Look = func(at float64, p migrate.Progress) {
+				if p.Left[1] > 0 && (len(looks) == 0 || at > looks[len(looks)-1].at+5) {
+					looks = append(looks, look{at, [2]float64{p.Left[0].Seconds(), p.Left[1].Seconds()}})
+				}
+			}
+			r := try(t, c)
+			off := 0
+			for _, x := range looks {
+				if left := r.Makespan - x.at; left < x.left[0]/1.5 || left > x.left[1]*1.5 {
+					off++
+				}
+			}
+			if len(looks) < 40 || off > len(looks)/10 {
+				t.Errorf("%s %s: %d of %d looks were far off", profile, situation, off, len(looks))
+			}
+		}
+	}
+}
+
+// TestALostRestoreIsTold: while a restore waits for another worker the operator reads
+// which, for how long, and until when.
+func TestALostRestoreIsTold(t *testing.T) {
+	c := Config{Config: sim.Config{Seed: 3, Profile: "E", Situation: "final", Scale: 1000, Faults: true}, Schedule: "ours"}
+	for ; ; c.Seed++ {
+		var told string
+		var most time.Duration
+		c.Look = func(_ float64, p migrate.Progress) {
+			if p.Overdue != "" && told == "" {
+				told, most = p.String(), p.Left[1]
+			}
+		}
+		r := try(t, c)
+		if r.Redone == 0 { // no restore was lost
+			if told != "" {
+				t.Errorf("seed %d: told of %q though no restore was lost", c.Seed, told)
+			}
+			continue
+		}
+		for _, want := range []string{"LATE: a restore of ", "where 1 s were expected; if its worker is gone, another takes it up within 9 min"} {
+			if !strings.Contains(told, want) {
+				t.Errorf("%q does not say %q", told, want)
+			}
+		}
+		if most < 9*time.Minute {
+			t.Errorf("%q, at most %v left were told", told, most)
+		}
+		return
+	}
+}
