@@ -170,7 +170,7 @@ func (s *Scheduler) failed(f *flight, r Record) {
 	switch {
 	case r.Op == opLost && f.Kind == Restore:
 		// It may be running, and a second one of its type must not run beside it.
-		again, p.held = f.began+max(lostRestore, 8*f.expected).Milliseconds(), true
+		again, p.held = f.began+max(lostRestore, 4*f.expected).Milliseconds(), true
 	case counts:
 		p.tries++
 		again += int64(p.tries) * 3_000

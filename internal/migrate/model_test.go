@@ -319,7 +319,7 @@ func essence(s *Scheduler) string {
 				costs += fmt.Sprintf("%s %+v ", k, *c)
 			}
 		}
-		x.costs = nil
+		x.costs, x.usual = nil, nil
 		out += fmt.Sprintf("%+v\n%+v\n%s\n", x, sums, costs)
 	}
 	return out

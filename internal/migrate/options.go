@@ -54,6 +54,6 @@ const (
 	apart       = 12 // comparisons that one side begins before the other
 	twinAfter   = 15 * time.Second
 	twinBlind   = 40 * time.Second
-	lostRestore = time.Minute // a restore of which nobody knows may run so long, at least
+	lostRestore = 3 * time.Minute // a restore of which nobody knows may run so long, at least
 	stallAfter  = 15 * time.Minute
 )

@@ -16,8 +16,8 @@ func (s *Scheduler) adapt(f *flight, r Record) {
 		rows = r.Rows
 	}
 	few, took, thought := max(1, s.o.Batch/100), time.Duration(r.Took)*time.Millisecond, f.t.perRow(f.Kind)
-	slower := f.t.costs.learn(f.Kind, rows, few, took, thought, 0.95)
-	s.usual.learn(f.Kind, rows, few, took, firstGuess[f.Kind], 0.98)
+	slower := f.t.costs.learn(f.Kind, rows, few, took, thought)
+	s.usual.learn(f.Kind, rows, few, took, firstGuess[f.Kind])
 	if slower == 0 || !f.long {
 		return
 	}

@@ -21,7 +21,7 @@ type Config struct {
 	Kills    int     // of ours, at random instants
 	Makespan float64 // of an undisturbed run, in which the kills fall
 	// Look is called at every turn of ours, with the seconds so far; it may be nil.
-	Look func(at float64, p migrate.Progress)
+	Look func(at float64, progress func() migrate.Progress)
 }
 
 // A Result is what one trial came to.
@@ -117,7 +117,7 @@ func ours(c Config, p *sim.Pair, r *Result) error {
 				kill(fmt.Errorf("no headway after %d turns: %s", turns, s.Progress(now)))
 			}
 			if c.Look != nil {
-				c.Look(now.Sub(epoch).Seconds(), s.Progress(now))
+				c.Look(now.Sub(epoch).Seconds(), func() migrate.Progress { return s.Progress(now) })
 			}
 		})
 		killed := v.dead() && err != nil
