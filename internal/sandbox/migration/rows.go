@@ -66,7 +66,7 @@ func (t *rows) pack(s Span, most int64) []Span {
 		c := 1 + int64(t.rows[k].more)
 		if k == i || n+c > most {
 			if k > i {
-				out[len(out)-1].Max = t.rows[k].id - 1
+				out[len(out)-1].Max = t.rows[k-1].id
 			}
 			out = append(out, Span{t.rows[k].id, s.Max})
 			n = 0
@@ -108,13 +108,15 @@ func (t *rows) sums(s Span, bin int64, salt string) []Bin {
 			tag = etag(t.kind.Name, r)
 		}
 		text = appendSummed(text[:0], r.id, tag, t.kind.Etag, salt)
-		c := uint64(crc32.ChecksumIEEE(text))
+		c := crc(text)
 		sum += c
 		xor ^= c
 	}
 	done()
 	return out
 }
+
+func crc(text []byte) uint64 { return uint64(crc32.ChecksumIEEE(text)) }
 
 // appendSummed is the text whose CRC stands for a row.
 func appendSummed(b []byte, id int64, etag string, has bool, salt string) []byte {

@@ -123,7 +123,7 @@ func (s *Stacks) Handler(side Side) http.Handler {
 		if err != nil {
 			return failure(err)
 		}
-		return 201, jobStatus{ID: number(id), State: "PROCESSING", StartedBy: 1}
+		return 201, s.told(p, side, id, Status{})
 	})
 	direct("GET /repo/v1/admin/asynchronous/job/{id}", func(p *Pair, r *http.Request) (int, any) {
 		id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
@@ -131,11 +131,13 @@ func (s *Stacks) Handler(side Side) http.Handler {
 			return 404, reason("there is no such job")
 		}
 		st, err := p.Poll(side, id)
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrDown): // in the words of whoever stands between
+			return between(p.stacks[side].requests)
+		case err != nil:
 			return failure(err)
 		}
-		st.Took /= s.speed
-		return 200, told(id, p.stacks[side].jobs[id].req.Kind, st)
+		return 200, s.told(p, side, id, st)
 	})
 	m.HandleFunc("GET /sandbox/report", func(w http.ResponseWriter, _ *http.Request) {
 		var sum Summary
@@ -143,9 +145,21 @@ func (s *Stacks) Handler(side Side) http.Handler {
 		reply(w, 200, sum)
 	})
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		status := ""
+		s.Look(func(p *Pair) { status = p.StackStatus(side) })
+		if status != "READ_WRITE" && !answersAlways(r.URL.Path) {
+			reply(w, 503, reason("Synapse is down for maintenance"))
+			return
+		}
 		reply(w, 404, reason(r.Method+" "+r.URL.Path+" is not served here"))
 	})
 	return m
+}
+
+// answersAlways tells whether a path does, whatever the stack's status: the service
+// looks for these words anywhere in it.
+func answersAlways(path string) bool {
+	return slices.ContainsFunc([]string{"/admin", "/migration", "/version", "/status"}, func(word string) bool { return strings.Contains(path, word) })
 }
 
 // Serve answers on l as one of the stacks until ctx ends.
@@ -192,6 +206,9 @@ func admitted(side Side, r *http.Request) (int, string) {
 	return 0, ""
 }
 
+// A page is what a proxy answers in the service's place.
+type page string
+
 func failure(err error) (int, any) {
 	switch {
 	case errors.Is(err, ErrDown):
@@ -202,11 +219,33 @@ func failure(err error) (int, any) {
 	return 404, reason(err.Error())
 }
 
+// between is what a request meets instead of a stack that does not answer.
+func between(n int64) (int, any) {
+	switch n % 4 {
+	case 0:
+		return 502, page("<html><body><h1>502 Bad Gateway</h1></body></html>")
+	case 1:
+		return 503, page("<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>")
+	case 2:
+		return 429, reason("too many requests")
+	}
+	return failure(ErrDown)
+}
+
 func reason(text string) any {
 	return map[string]string{"concreteType": "org.sagebionetworks.repo.model.ErrorResponse", "reason": text}
 }
 
 func reply(w http.ResponseWriter, status int, body any) {
+	if p, ok := body.(page); ok {
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(p))
+		return
+	}
+	if status == 401 {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="Synapse"`)
+	}
 	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)
@@ -284,25 +323,38 @@ func asked(p *Pair, r *http.Request) (Request, error) {
 type jobStatus struct {
 	ID        string `json:"jobId"`
 	State     string `json:"jobState"`
+	Canceling bool   `json:"jobCanceling"`
 	StartedBy int64  `json:"startedByUserId"`
+	StartedOn string `json:"startedOn"`
+	ChangedOn string `json:"changedOn"`
+	Etag      string `json:"etag"`
+	Exception string `json:"exception,omitempty"`
 	Error     string `json:"errorMessage,omitempty"`
+	Details   string `json:"errorDetails,omitempty"`
 	RuntimeMS int64  `json:"runtimeMS,omitempty"`
+	Request   any    `json:"requestBody"`
 	Response  any    `json:"responseBody,omitempty"`
 }
 
 // told is a job's status on the wire. A range's end is exclusive there.
-func told(id int64, kind Kind, st Status) jobStatus {
-	j := jobStatus{ID: number(id), State: "PROCESSING", StartedBy: 1}
+func (s *Stacks) told(p *Pair, side Side, id int64, st Status) jobStatus {
+	known := p.stacks[side].jobs[id]
+	kind := known.req.Kind
+	on := func(seconds float64) string {
+		return s.began.Add(time.Duration(seconds / s.speed * float64(time.Second))).UTC().Format("2006-01-02T15:04:05.000Z")
+	}
+	type fields = map[string]any
+	j := jobStatus{ID: number(id), State: "PROCESSING", StartedBy: 1, StartedOn: on(known.submitted), ChangedOn: on(known.submitted), Etag: "p" + number(id),
+		Request: fields{"concreteType": wirePackage + "AsyncMigrationRequest"}}
 	if !st.Done {
 		return j
 	}
-	j.RuntimeMS = int64(st.Took * 1000)
+	j.RuntimeMS, j.ChangedOn, j.Etag = int64(st.Took/s.speed*1000), on(known.submitted+st.Took), "d"+number(id)
 	if st.Error != "" {
-		j.State, j.Error = "FAILED", st.Error
+		j.State, j.Error, j.Exception, j.Details = "FAILED", st.Error, "java.lang.RuntimeException", "java.lang.RuntimeException: "+st.Error+"\n\tat o.s.Worker"
 		return j
 	}
 	j.State = "COMPLETE"
-	type fields = map[string]any
 	answer := fields{"concreteType": wirePackage + "RestoreTypeResponse", "restoredRowCount": st.Rows}
 	switch {
 	case kind == Counts:
@@ -320,13 +372,13 @@ func told(id int64, kind Kind, st Status) jobStatus {
 		for _, r := range st.Ranges {
 			list = append(list, fields{"minimumId": r.Min, "maximumId": r.Max + 1})
 		}
-		answer = fields{"concreteType": wirePackage + "CalculateOptimalRangeResponse", "ranges": list}
+		answer = fields{"concreteType": wirePackage + "CalculateOptimalRangeResponse", "migrationType": known.req.Type, "ranges": list}
 	case kind == Checksum:
 		list := []fields{}
-		for _, b := range st.Bins {
+		for _, b := range slices.Backward(st.Bins) { // their order is not promised
 			list = append(list, fields{"binNumber": b.Number, "count": b.Count, "checksum": b.Checksum, "minimumId": b.Min, "maximumId": b.Max})
 		}
-		answer = fields{"concreteType": wirePackage + "BatchChecksumResponse", "cheksums": list}
+		answer = fields{"concreteType": wirePackage + "BatchChecksumResponse", "migrationType": known.req.Type, "cheksums": list}
 	case kind == Backup:
 		answer = fields{"concreteType": wirePackage + "BackupTypeResponse", "backupFileKey": st.Key}
 	}

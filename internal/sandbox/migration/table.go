@@ -21,8 +21,8 @@ type Bin struct {
 type table interface {
 	mark() (s Span, any bool)
 	count(s Span) (primary, group int64)
-	// pack cuts s into ranges of at most most rows of the group, as the service
-	// does: from the first ID in it to before the next range's.
+	// pack cuts s into ranges of at most most rows of the group, as the service does:
+	// each from its first row on, in order, and what has no rows may be in none.
 	pack(s Span, most int64) []Span
 	sums(s Span, bin int64, salt string) []Bin
 	// read returns what a backup holds; it is inert.
