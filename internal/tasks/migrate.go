@@ -183,8 +183,11 @@ func (m migration) left(ctx context.Context, v ops.Values, resumes bool) string 
 		return ""
 	}
 	leave := m.leave(v)
-	if resumes {
-		leave = "Once all is copied this run will have set it " + afterwards(v) + ": resume it."
+	switch {
+	case resumes && v.Bool("remain-read-only"):
+		leave = "Resume this run; remain-read-only has it stay so afterwards."
+	case resumes:
+		leave = "Resume this run: once all is copied it opens it."
 	}
 	return fmt.Sprintf("The destination %s is %s: it answers its users with 503. %s", name, ops.Clip(s.Status), leave)
 }

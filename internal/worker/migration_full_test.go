@@ -23,7 +23,7 @@ func TestMigrationAtFullScale(t *testing.T) {
 	}
 	for _, c := range []sim.Config{
 		{Profile: "R", Situation: "final", Seed: 1},
-		{Profile: "R", Situation: "final", Seed: 2, Faults: true},
+		{Profile: "R", Situation: "final", Seed: 1, Faults: true},
 		{Profile: "R", Situation: "initial", Seed: 1, Faults: true},
 	} {
 		t.Run(c.Situation, func(t *testing.T) {

@@ -34,8 +34,9 @@ type migrating struct {
 	users  [2]string // host and instance that users are on
 	secret [2]string
 	dead   atomic.Bool
-	loses  func()        // called in place of the answer to the next start of a restore
-	limit  time.Duration // of a build; 0: none
+	away   [2]atomic.Bool // stacks that do not answer
+	loses  func()         // called in place of the answer to the next start of a restore
+	limit  time.Duration  // of a build; 0: none
 	out    lockedBuffer
 }
 
@@ -84,11 +85,12 @@ func (m *migrating) again(inputs ...string) {
 // A cord is a stack's wire that ends with the process.
 type cord struct {
 	m    *migrating
+	side int
 	wire http.RoundTripper
 }
 
 func (c cord) RoundTrip(r *http.Request) (*http.Response, error) {
-	if c.m.dead.Load() {
+	if c.m.dead.Load() || c.m.away[c.side].Load() {
 		return nil, errDead
 	}
 	if lose := c.m.loses; lose != nil && r.Method == http.MethodPost {
@@ -136,7 +138,7 @@ func (o *opened) Follow(giveUp context.CancelCauseFunc) tasks.MigrationJobs {
 func (m *migrating) attempt(ctx context.Context) (*ops.Result, error) {
 	o := &opened{migrating: m}
 	for side := range o.clients {
-		c, err := adminapi.NewMigration(adminapi.Config{Host: pairHosts[side], Transport: cord{m, m.stacks.Wire(sim.Side(side), 70*time.Millisecond)}},
+		c, err := adminapi.NewMigration(adminapi.Config{Host: pairHosts[side], Transport: cord{m, side, m.stacks.Wire(sim.Side(side), 70*time.Millisecond)}},
 			func(context.Context) (adminapi.Credential, error) {
 				return adminapi.Credential{Key: sim.Key, Secret: m.secret[side]}, nil
 			})
@@ -462,6 +464,19 @@ func TestMigrationIsDisturbed(t *testing.T) {
 				t.Errorf("%d rows are wrong: %v", s.Wrong, s.WrongAre)
 			}
 		})
+	})
+	bubble(t, "the source does not answer for an hour", func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 6, Situation: "initial"})
+		at := time.AfterFunc(5*time.Minute, func() { m.away[sim.Source].Store(true) })
+		defer at.Stop()
+		r := m.ends(ops.StartRun, ops.RunFailed, ops.Unavailable, "the source has not answered for", "synops resume")
+		if !strings.HasPrefix(r.Message, "The destination repo-staging.prod.example.org is READ_ONLY: it answers its users with 503. Resume this run: once all is copied it opens it.") {
+			t.Errorf("the result begins with %q", r.Message)
+		}
+		m.away[sim.Source].Store(false)
+		m.ends(ops.StartResume, ops.Succeeded, "")
+		m.status("READ_WRITE")
+		m.same()
 	})
 	bubble(t, "it is open between two attempts, and nothing was restored", func(t *testing.T) {
 		m := newMigrating(t, sim.Config{Seed: 6, Situation: "nightly"})
