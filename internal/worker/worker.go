@@ -61,6 +61,10 @@ type Bound struct {
 
 func (b *Bound) inFlight() int { return max(b.InFlight(), 1) }
 
+// reading is how many targets are read at once: one more than requests may be in
+// flight, so that no place is empty while an answer is taken in.
+func (b *Bound) reading() int { return b.inFlight() + 1 }
+
 // Config is what a worker is given. Documents may be nil for a worker that only
 // plans.
 type Config struct {
