@@ -59,11 +59,11 @@ func (r *runs) migrated(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resumed, err := r.Do(ctx, r.asks("resume.yml", true), 0, "resume", run)
+	resumed, err := r.goOn(ctx, run)
 	if err != nil {
 		return err
 	}
-	builds := 2 + strings.Count(followed.Stderr+resumed.Stderr, "goes on --\n")
+	builds := 2 + strings.Count(followed.Stderr+resumed, "goes on --\n")
 	var s migration.Summary
 	var status string
 	pair.Stacks.Look(func(p *migration.Pair) { s, status = p.Summary(), p.StackStatus(migration.Destination) })
@@ -112,4 +112,21 @@ func (r *runs) killAmidst(ctx context.Context) error {
 		}
 	}
 	return errors.New("for two minutes there was no build to kill that compares")
+}
+
+// goOn resumes a run until it has ended well, and returns what that said. A build of
+// seconds may be over before it has done anything, where the machine is slow: then it
+// does not hand over, and the run is resumed once more.
+func (r *runs) goOn(ctx context.Context, run string) (said string, err error) {
+	const most = 4
+	for range most {
+		got, err := r.Do(ctx, r.asks("resume.yml", true), 0, "resume", run)
+		if got != nil {
+			said += got.Stderr
+		}
+		if _, other := errors.AsType[*rehearsal.UnexpectedCode](err); !other || !strings.Contains(got.Stdout, "no further") {
+			return said, err
+		}
+	}
+	return said, fmt.Errorf("%d resumes brought the run no further", most)
 }
