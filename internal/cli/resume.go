@@ -2,6 +2,9 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -81,6 +84,9 @@ func (a *app) again(ctx context.Context, run string, f *runFlags, settle []strin
 		_, err := a.resumeStaged(ctx, x, v.Request, answers, f)
 		return err
 	}
+	if err := areUnsettled(answers.Settle, v.Result); err != nil {
+		return err
+	}
 	// Attaching, or telling how it ended, takes no token.
 	if !attaches(v, f.force) {
 		if err := a.starts(ctx, x, v.RunStatus); err != nil {
@@ -143,4 +149,34 @@ func settlements(flags []string) (map[string]bool, error) {
 		out[flag[:i]] = flag[i+1:] == "done"
 	}
 	return out, nil
+}
+
+// areUnsettled refuses an answer about an effect that r does not tell as unsettled: it
+// is misspelled, and would be passed over. Without a result nothing is known yet.
+func areUnsettled(answers map[string]bool, r *ops.Result) error {
+	if len(answers) == 0 || r == nil || r.Outcome.Final() {
+		return nil
+	}
+	var open []string
+	for _, e := range r.Effects {
+		if e.Outcome == ops.EffectUnsettled {
+			open = append(open, e.ID)
+		}
+	}
+	if r.Counts[ops.EffectUnsettled] > len(open) {
+		return nil // the result does not list all
+	}
+	for _, id := range slices.Sorted(maps.Keys(answers)) {
+		if slices.Contains(open, id) {
+			continue
+		}
+		hint := "Every effect of it is settled: leave --settle out."
+		if near := ops.Nearest(id, open); near != "" {
+			hint = "Did you mean " + near + "?"
+		} else if len(open) > 0 {
+			hint = "Unsettled is " + strings.Join(open[:min(len(open), 5)], ", ") + "."
+		}
+		return &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("--settle names %s, which is no unsettled effect of %s.", ops.Quote(id), r.Run), Hint: hint}
+	}
+	return nil
 }
