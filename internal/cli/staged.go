@@ -322,6 +322,9 @@ func (s *staged) plan(ctx context.Context, v *launcher.StageView, asked *asking)
 	if err != nil {
 		return nil, err
 	}
+	// A run that plans takes the task's lease too, and the one that a launcher before this
+	// asked for may still be at it.
+	l.Hold = s.a.hold(s.req.Environment, asked.task.LeaseFor(asked.values), s.noWait)
 	key := ops.DigestOf(fmt.Appendf(nil, "plan %q %q %d %s", s.ref.Run, v.Stage.Name, v.N+1, launcher.Tail())).Hex()[:32]
 	ref, _, err := l.Launch(ctx, key, asked.request, launcher.Answers{By: s.answers.By, PlanDigest: noPlan})
 	if err != nil {

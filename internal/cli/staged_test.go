@@ -16,6 +16,7 @@ import (
 	constants "github.com/Sage-Bionetworks/synapse-ops-core/environments"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/deploy"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/emulator"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox"
 	sim "github.com/Sage-Bionetworks/synapse-ops-core/internal/sandbox/migration"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/tasks"
 )
@@ -69,6 +70,9 @@ func timelineOf(t *testing.T, got answer) (doc timeline) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
 		t.Fatalf("%v: %s\n%s", err, got.stdout, got.stderr)
+	}
+	if len(doc.Stages) == 0 { // an error's document, whose words are wanted
+		t.Fatalf("it is no timeline: %s\n%s", got.stdout, got.stderr)
 	}
 	return doc
 }
@@ -127,6 +131,22 @@ func TestRelease_LauncherKilled(t *testing.T) {
 	wantAnswer(t, l.synops(nil, "show", run, "-e", "dev"), 0, "5 of 5 stages done", "remove-old-stack")
 	if status, _ := l.Dev.Stacks.Stack("repo-dev-543-0"); status != "" && status != "DELETE_COMPLETE" {
 		t.Errorf("the old stack is %s", status)
+	}
+}
+
+// TestRelease_WaitsToPlan: planning a stage takes its lease, which the run that a killed
+// launcher had plan it may still have. Whoever goes on waits for that one.
+func TestRelease_WaitsToPlan(t *testing.T) {
+	l, _ := newReleaseLane(t)
+	wantAnswer(t, l.synops(nil, append([]string{"run", "build-stack"}, buildStackArgs("543", "543.0")...)...), 0, "SUCCEEDED") // the old one
+	holder := l.heldRun()
+	got := l.synops(nil, append(slices.Clone(releaseArgs), "--no-wait")...)
+	wantAnswer(t, got, 3, "planning stage migrate", "is held by "+holder, "Nothing was started. Leave out --no-wait to wait for it")
+	l.rig.dev.SetFaults(sandbox.Faults{})
+	wantAnswer(t, l.synops(nil, "follow", holder, "-e", "dev"), 0, "SUCCEEDED")
+	doc := timelineOf(t, l.synops(nil, "resume", releaseRun.FindString(got.stderr+got.stdout), "-e", "dev", "--format", "json"))
+	if doc.Waits == nil || doc.Waits.Stage != "migrate" || doc.Waits.Plan == nil {
+		t.Errorf("it waits for %+v", doc.Waits)
 	}
 }
 
