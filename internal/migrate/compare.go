@@ -178,10 +178,12 @@ func cover(s Span, sparse []Span) []Span {
 // cut makes parts of a span that end at multiples of width.
 func cut(s Span, width int64) []Span {
 	var out []Span
-	for from := s.Min; from <= s.Max; {
-		to := min(s.Max, (from/width+1)*width-1)
+	for from := s.Min; ; {
+		to := from/width*width + width - 1
+		if to < from || to >= s.Max { // or there is no such number
+			return append(out, Span{from, s.Max})
+		}
 		out = append(out, Span{from, to})
 		from = to + 1
 	}
-	return out
 }

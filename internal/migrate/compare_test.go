@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -154,5 +155,20 @@ func TestARowThatDoesNotStay(t *testing.T) {
 	s.repair(node)
 	if node.stage != stageDone || len(node.differs) != 1 {
 		t.Errorf("%s, differs %v, want it done, and the difference told", node.stage, node.differs)
+	}
+}
+
+// TestCutAtTheEnd: the largest ID there can be is in the last part, and there is one.
+func TestCutAtTheEnd(t *testing.T) {
+	s := Span{math.MaxInt64 - 2500, math.MaxInt64}
+	next := s.Min
+	for _, x := range cut(s, 1000) {
+		if x.Min != next || x.Max < x.Min {
+			t.Fatalf("%v does not go on at %d", x, next)
+		}
+		next = x.Max + 1
+	}
+	if next != math.MinInt64 {
+		t.Errorf("it ends before %d", next)
 	}
 }

@@ -45,6 +45,7 @@ const (
 	finer       = 200  // a bad bin is summed again in parts of a batch's rows by so many
 	binShare    = 50   // a bin of the first comparison has so small a share of a batch of IDs
 	fineBins    = 8000 // parts per checksum job
+	mostParts   = 100  // jobs to compare, or to cut, one type
 	refineMost  = 30   // a bin of fewer than a batch's thirtieth is copied whole
 	anotherJob  = 0.8  // seconds that another restore of a type costs, whatever it copies
 	splitAfter  = 2    // failures of one range before it is halved

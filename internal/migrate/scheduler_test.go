@@ -169,8 +169,8 @@ func TestNothingBesideChange(t *testing.T) {
 	s := NewScheduler(Options{Types: []string{"TEAM", Change}, Salt: "salt", Frozen: true})
 	for _, r := range []Record{
 		{Op: opMarked, Marks: map[string][2]Mark{"TEAM": {{Span: one, Any: true}, {Span: one, Any: true}}, Change: {{Span: one, Any: true}, {}}}},
-		{Op: opStart, N: 1, Job: &Job{N: 1, Kind: Checksum, Type: "TEAM", Span: one, Size: s.bin()}},
-		{Op: opStart, N: 2, Job: &Job{N: 2, Kind: Checksum, Side: Destination, Type: "TEAM", Span: one, Size: s.bin()}},
+		{Op: opStart, N: 1, Job: &Job{N: 1, Kind: Checksum, Type: "TEAM", Span: one, Size: s.bin(s.tables[0])}},
+		{Op: opStart, N: 2, Job: &Job{N: 2, Kind: Checksum, Side: Destination, Type: "TEAM", Span: one, Size: s.bin(s.tables[0])}},
 		{Op: opCompared, N: 2, Rows: 9},
 		{Op: opStart, N: 3, Job: &Job{N: 3, Kind: Ranges, Type: Change, Span: one}},
 		{Op: opDone, N: 3, Spans: []Span{one}},

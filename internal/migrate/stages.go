@@ -117,7 +117,7 @@ func (s *Scheduler) copyOutside(t *table) {
 		if x.Min > x.Max {
 			continue
 		}
-		for _, part := range cut(x, sliceBins*s.o.Batch) {
+		for _, part := range cut(x, max(sliceBins*s.o.Batch, (x.Max-x.Min)/mostParts+1)) {
 			t.pieces = append(t.pieces, piece{Span: part, state: pieceUnranged})
 		}
 	}
@@ -147,7 +147,7 @@ func (s *Scheduler) compare(t *table, x Span) {
 	t.stage = stageCheck
 	t.bad, t.small, t.differs = nil, nil, nil
 	t.summed, t.seen = 0, 0
-	s.sum(t, cut(x, checkBins*s.o.Batch), s.bin())
+	s.sum(t, cut(x, max(checkBins*s.o.Batch, fineBins*s.wide(t))), s.bin(t))
 }
 
 // compared takes one comparison's differences.
@@ -224,13 +224,19 @@ func (s *Scheduler) weigh(t *table) {
 // bin is how many IDs a bin of the first comparison has: so few that where a type's
 // rows are not heavy what differs need not be looked at more closely, and so many
 // that no answer is too long to keep.
-func (s *Scheduler) bin() int64 { return max(s.o.Batch/binShare, min(s.o.Batch, 5)) }
+func (s *Scheduler) bin(t *table) int64 {
+	return max(s.o.Batch/binShare, min(s.o.Batch, 5), s.wide(t))
+}
+
+// wide is how many IDs a bin must have at least, so that a type whose IDs lie far
+// apart is not compared in more parts than it has rows.
+func (s *Scheduler) wide(t *table) int64 { return (t.upper - t.lower) / (mostParts * fineBins) }
 
 // refine compares bad bins in finer parts, those that are worth it.
 func (s *Scheduler) refine(t *table) {
 	t.stage = stageRefine
 	fine := s.fine(t)
-	big, small := split(t.bad, func(b Bad) bool { return 2*fine <= s.bin() && s.heavy(t, float64(b.Rows)) })
+	big, small := split(t.bad, func(b Bad) bool { return 2*fine <= s.bin(t) && s.heavy(t, float64(b.Rows)) })
 	t.bad, t.small = nil, small
 	s.sumFine(t, join(big, joining{gap: 3 * s.o.Batch / 2, rows: 6 * s.o.Batch, ids: fineBins * fine}))
 	s.advance(t)
@@ -246,13 +252,13 @@ func (s *Scheduler) refines(t *table) bool {
 	if t.seen == 0 {
 		return false
 	}
-	return 2*s.fine(t) <= s.bin() && s.heavy(t, float64(s.bin())*float64(t.summed)/float64(t.seen))
+	return 2*s.fine(t) <= s.bin(t) && s.heavy(t, float64(s.bin(t))*float64(t.summed)/float64(t.seen))
 }
 
 // fine is how many IDs a finer part has: about so many rows that copying them costs
 // less than the fixed costs of another restore.
 func (s *Scheduler) fine(t *table) int64 {
-	most := s.bin()
+	most := s.bin(t)
 	if t.seen == 0 || t.summed == 0 {
 		return most
 	}

@@ -8,10 +8,10 @@ import (
 // Bound is a time that no schedule that keeps the rules can beat, in seconds, with
 // the work as it stood before the run. Why:
 //
-// The work. Each type is compared once on both sides. A new row is backed up and
+// The work. What both sides of a type had is compared once. A new row is backed up and
 // restored once, a changed one too, and where two of them do not touch, that is
 // another job with its fixed cost, or the rows between them are copied along,
-// whichever is less; so finding the changed rows is free, to the single row. A
+// whichever is less; what was copied is compared once more; so finding the changed rows is free, to the single row. A
 // database that is asked for more than its capacity does no more.
 //
 //  1. All the work of a side takes its capacity's share of it.

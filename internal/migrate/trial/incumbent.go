@@ -56,7 +56,7 @@ func (i *incumbent) run() {
 	i.call()
 	i.call()
 	i.p.SetStackStatus(sim.Destination, "READ_ONLY")
-	for range 8 { // names of types
+	for range 4 { // names of types and of primary types, of both
 		i.call()
 	}
 	i.counts()

@@ -3,11 +3,11 @@ package migration
 import "math"
 
 // Work is the least that one type needs, in seconds of work without noise: comparing
-// it once, and copying the rows that are new or changed, and no others but where
+// once what both sides had, and copying the rows that are new or changed, and no others but where
 // copying along those between two is cheaper than another job.
 type Work struct {
 	Type            string
-	Sum             float64 // of either side
+	Sum             float64 // comparing that, on either side
 	Backup, Restore float64
 	// Serial is what its restores take one after another: their work, and for each the
 	// least that passes between its end and the next one's beginning.
@@ -37,14 +37,17 @@ func (p *Pair) Workload() []Work {
 	var out []Work
 	for _, t := range p.types {
 		src, dst := p.tables[Source][t.Name], p.tables[Destination][t.Name]
-		n, _ := src.count(Span{0, never - 1})
 		per := func(micro, factor float64) float64 { return micro * 1e-6 * float64(p.config.Scale) * factor }
 		b, r := per(1.3*t.Backup, p.factors[0]), per(t.Restore, p.factors[1])
 		top := Span{0, never - 1} // what is new
 		if m, any := dst.mark(); any {
 			top.Min = m.Max + 1
 		}
-		w := Work{Type: t.Name, Sum: sumFixed + per(3.5, 1)*float64(n)}
+		old, _ := src.count(Span{0, top.Min - 1}) // what is new is compared once it is copied only
+		w := Work{Type: t.Name, Sum: per(3.5, 1) * float64(old)}
+		if old > 0 {
+			w.Sum += sumFixed
+		}
 		group := func(s Span) int64 { _, g := src.count(s); return g }
 		primary := func(s Span) int64 { n, _ := src.count(s); return n }
 		w.Backup = p.least(src, top, group, b, b, fixed)
