@@ -11,9 +11,8 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/synapse"
 )
 
-// codeOf is an error answer's code. 500 is Unavailable like the others above: the
-// service rolled back what it was doing, and only a write that must not be sent
-// twice is told apart.
+// codeOf is an error answer's code, before it is asked whether a write may have been
+// made all the same: see failure.
 func codeOf(status int) ops.Code {
 	switch status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
