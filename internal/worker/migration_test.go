@@ -27,17 +27,18 @@ import (
 // fake time: whole, from guards to result, with the real client and executor.
 type migrating struct {
 	*testing.T
-	stacks *sim.Stacks
-	docs   *memory
-	store  *store.Store
-	req    ops.Request
-	users  [2]string // host and instance that users are on
-	secret [2]string
-	dead   atomic.Bool
-	away   [2]atomic.Bool // stacks that do not answer
-	loses  func()         // called in place of the answer to the next start of a restore
-	limit  time.Duration  // of a build; 0: none
-	out    lockedBuffer
+	stacks   *sim.Stacks
+	docs     *memory
+	store    *store.Store
+	req      ops.Request
+	users    [2]string // host and instance that users are on
+	secret   [2]string
+	dead     atomic.Bool
+	away     [2]atomic.Bool // stacks that do not answer
+	loses    func()         // called in place of the answer to the next start of a restore
+	limit    time.Duration  // of a build; 0: none
+	out      lockedBuffer
+	loseSets atomic.Int64 // calls that set a status and do not get through
 }
 
 var pairHosts = [2]string{"https://repo-prod.prod.example.org", "https://repo-staging.prod.example.org"}
@@ -91,6 +92,9 @@ type cord struct {
 
 func (c cord) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c.m.dead.Load() || c.m.away[c.side].Load() {
+		return nil, errDead
+	}
+	if r.Method == http.MethodPut && c.m.loseSets.Add(-1) >= 0 {
 		return nil, errDead
 	}
 	if lose := c.m.loses; lose != nil && r.Method == http.MethodPost {
@@ -584,5 +588,19 @@ func TestTwoMigrations(t *testing.T) {
 			t.Fatalf("ended with %+v (%v)", r, err)
 		}
 		m.status("READ_WRITE")
+	})
+}
+
+// TestMigrationSetsTheStatusAgain: every try of setting the destination's status was
+// lost before it was made. It reads otherwise, so it is set again.
+func TestMigrationSetsTheStatusAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 4, Situation: "initial", Types: []string{"TEAM"}})
+		m.loseSets.Store(7)
+		m.begin(ops.StartRun)
+		r, err := m.attempt(t.Context())
+		m.ended(r, err, ops.Succeeded, "")
+		m.status("READ_WRITE")
+		m.same()
 	})
 }
