@@ -81,11 +81,7 @@ func (j *job) namedRun(ctx context.Context, fields map[string]string) (*existing
 	if fields[fieldRun] == "" {
 		return nil, nil, &ops.Error{Code: ops.Invalid, Message: "The form names no run.", Hint: "Its ID is in the run's summary, such as 20261123T141502Z-remove-user-3f9c1a."}
 	}
-	x, err := j.find(ctx, fields[fieldRun])
-	if err != nil {
-		return nil, nil, err
-	}
-	v, err := x.l.Look(ctx, x.ref)
+	x, v, err := j.look(ctx, fields[fieldRun])
 	if err != nil {
 		return nil, nil, err
 	}

@@ -46,6 +46,19 @@ func (a *app) find(ctx context.Context, run string) (*existing, error) {
 	return x, a.ownEnvironment(status.Request, "")
 }
 
+// look finds a run and says how it is.
+func (a *app) look(ctx context.Context, run string) (*existing, *launcher.View, error) {
+	x, err := a.find(ctx, run)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := x.l.Look(ctx, x.ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	return x, v, nil
+}
+
 // ownEnvironment refuses a run of another environment than -e or CONTEXT says.
 func (a *app) ownEnvironment(req *ops.Request, processContext string) error {
 	a.trouble.Environment = req.Environment
@@ -115,11 +128,7 @@ func (a *app) followCommand() *cobra.Command {
 			if err := checkUntil(until); err != nil {
 				return err
 			}
-			x, err := a.find(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			v, err := x.l.Look(cmd.Context(), x.ref)
+			x, v, err := a.look(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

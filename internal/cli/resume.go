@@ -66,11 +66,7 @@ func (a *app) again(ctx context.Context, run string, f *runFlags, settle []strin
 	if answers.Settle, err = settlements(settle); err != nil {
 		return err
 	}
-	x, err := a.find(ctx, run)
-	if err != nil {
-		return err
-	}
-	v, err := x.l.Look(ctx, x.ref)
+	x, v, err := a.look(ctx, run)
 	if err != nil {
 		return err
 	}

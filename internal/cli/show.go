@@ -18,11 +18,7 @@ func (a *app) showCommand() *cobra.Command {
 		Example: "  synops show 20261123T141502Z-remove-user-3f9c",
 		Args:    oneRun, ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			x, err := a.find(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			v, err := x.l.Look(cmd.Context(), x.ref)
+			x, v, err := a.look(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
