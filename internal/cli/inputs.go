@@ -37,7 +37,7 @@ func (a *app) rawInputs(ctx context.Context, task *ops.Task, args []string) (map
 	var errs []ops.InputError
 	for _, arg := range args {
 		name, value, ok := strings.Cut(arg, "=")
-		if !ok {
+		if !ok || name == "" {
 			errs = append(errs, notAPair(task, arg))
 			continue
 		}
