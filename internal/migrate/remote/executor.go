@@ -42,6 +42,7 @@ const (
 type Executor struct {
 	stacks [2]Stack
 	giveUp context.CancelCauseFunc
+	began  time.Time
 	all    sync.WaitGroup
 	news   chan struct{} // there are events, or a start is over
 
@@ -65,13 +66,14 @@ var _ migrate.Executor = (*Executor)(nil)
 func New(source, destination Stack, giveUp context.CancelCauseFunc) *Executor {
 	now := time.Now()
 	return &Executor{
-		stacks: [2]Stack{source, destination}, giveUp: giveUp, news: make(chan struct{}, 1),
+		stacks: [2]Stack{source, destination}, giveUp: giveUp, began: now, news: make(chan struct{}, 1),
 		followed: map[int64]context.CancelFunc{}, heard: [2]time.Time{now, now}, turn: make(chan struct{}, 1),
 	}
 }
 
-// Now is the time.
-func (x *Executor) Now() time.Time { return time.Now() }
+// Now is the time, by a clock that nobody sets meanwhile: what waits for a restore
+// that may be running must not wait less, or an hour more.
+func (x *Executor) Now() time.Time { return x.began.Add(time.Since(x.began)) }
 
 // Start is migrate.Executor's.
 func (x *Executor) Start(ctx context.Context, j migrate.Job) {
@@ -323,7 +325,7 @@ func (x *Executor) tell(e migrate.Event) { x.tellOf(e, 0) }
 
 // tellOf makes an event heard, and with it how many starts it ends.
 func (x *Executor) tellOf(e migrate.Event, starts int) {
-	e.At = time.Now()
+	e.At = x.Now()
 	x.mu.Lock()
 	x.starting -= starts
 	if x.followed[e.N] != nil {
