@@ -210,11 +210,9 @@ func (w *world) mayRestore(s *Scheduler, j Job) {
 func (w *world) perform(x *serving) {
 	x.over = true
 	w.moment++
-	if x.Kind == Counts && w.chance(90) || w.trouble(10) && x.Kind != Counts {
-		if x.Kind != Counts {
-			x.failed = "Deadlock found"
-			return
-		}
+	if x.Kind != Counts && x.Min < x.Max && w.trouble(10) { // of a single ID it would be told as its own fault
+		x.failed = "Deadlock found"
+		return
 	}
 	a := &Answer{Took: time.Duration(w.r.IntN(5000)) * time.Millisecond}
 	x.answer = a
@@ -353,7 +351,7 @@ func (w *world) replayed(n int) *Scheduler {
 func TestWhateverHappens(t *testing.T) {
 	seeds := uint64(80)
 	if os.Getenv("SYNOPS_PROVE") != "" {
-		seeds = 10_000
+		seeds = 4_000
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -163,8 +163,8 @@ func (s *Scheduler) compared(t *table, c *sum, r Record) {
 	}
 	t.summed += r.Rows
 	t.seen += c.Max - c.Min + 1
-	for _, b := range r.Bad {
-		if slices.ContainsFunc(t.givenUp, func(g Span) bool { return g.Min >= b.Min && g.Max <= b.Max && b.Rows <= 1 }) {
+	for _, b := range r.Bad { // where nothing differs but what cannot be copied, nothing is copied
+		if slices.ContainsFunc(t.givenUp, func(g Span) bool { return g == b.Span || g.Min >= b.Min && g.Max <= b.Max && b.Rows == 1 && b.Lacks }) {
 			continue
 		}
 		t.bad = append(t.bad, b)

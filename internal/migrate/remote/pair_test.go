@@ -32,6 +32,7 @@ type migration struct {
 	requests int64
 	inFlight int // at the ends of the processes so far
 	lost     int // records of jobs of which nobody knew what became
+	twins    int // of jobs that took too long: they do the same
 }
 
 func newMigration(t *testing.T, c sim.Config) *migration {
@@ -82,6 +83,9 @@ func (p *process) Save(ctx context.Context, records []migrate.Record) error {
 	for _, r := range records {
 		if r.Op == "lost" {
 			p.lost++
+		}
+		if r.Job != nil && r.Job.Twin {
+			p.twins++
 		}
 		b, err := json.Marshal(r)
 		if err != nil {
