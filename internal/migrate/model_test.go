@@ -350,7 +350,10 @@ func (w *world) replayed(n int) *Scheduler {
 // both sides are the same but for rows that nothing can read, each given up once.
 func TestWhateverHappens(t *testing.T) {
 	seeds := uint64(80)
-	if os.Getenv("SYNOPS_PROVE") != "" {
+	switch {
+	case racing:
+		seeds = 5
+	case os.Getenv("SYNOPS_PROVE") != "":
 		seeds = 4_000
 	}
 	for seed := range seeds {
@@ -374,6 +377,9 @@ func TestWhateverHappens(t *testing.T) {
 // TestShapes: however the rows of both sides lie, of a source at rest and of one that
 // users write to.
 func TestShapes(t *testing.T) {
+	if racing {
+		t.Skip("one goroutine")
+	}
 	for _, shape := range shapes {
 		for _, frozen := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, at rest %t", shape, frozen), func(t *testing.T) {

@@ -137,7 +137,7 @@ func TestEachBrokenRuleIsNamed(t *testing.T) {
 			if c.open {
 				situation = "nightly"
 			}
-			p, err := New(Config{Seed: 1, Profile: "E", Situation: situation, Scale: 1000, Types: []string{"TEAM", "ACL", "CHANGE"}})
+			p, err := New(Config{Seed: 1, Profile: "E", Situation: situation, Scale: 5000, Types: []string{"TEAM", "ACL", "CHANGE"}})
 			if err != nil {
 				t.Fatal(err)
 			}
