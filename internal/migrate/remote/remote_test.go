@@ -100,6 +100,6 @@ func TestHandedOver(t *testing.T) {
 		if s.Repeated > m.twins || m.lost > 0 {
 			t.Errorf("%d jobs did again what had been done, %d of them begun for one that took too long, and of %d nobody knew what became", s.Repeated, m.twins, m.lost)
 		}
-		t.Logf("%d times handed over, %d in flight", ends, m.inFlight)
+		t.Logf("%d times handed over, %d in flight, %d repeated, %d begun again", ends, m.inFlight, s.Repeated, m.twins)
 	})
 }
