@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,9 +92,16 @@ func (m migration) plan(ctx context.Context, v ops.Values, t ops.Target) (ops.Ef
 	if err != nil {
 		return ops.Effect{}, err
 	}
-	primary, all, left, err := common(both, v.Text(typesInput.Name))
+	asked := v.Text(typesInput.Name)
+	primary, all, left, err := common(both, asked)
 	if err != nil {
 		return ops.Effect{}, err
+	}
+	if asked != "all" && slices.Contains(primary, migrate.Change) {
+		if whole, _, _, err := common(both, "all"); err != nil || len(primary) < len(whole) {
+			return ops.Effect{}, ops.Refuse("migration-types", "Leave types at all, or leave "+migrate.Change+" out.",
+				"%s goes after every other type: its rows tell of objects that must be there. It is not copied with %d of %d types.", migrate.Change, len(primary), len(whole))
+		}
 	}
 	marks, err := m.counts(ctx, all)
 	if err != nil {

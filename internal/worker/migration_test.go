@@ -316,6 +316,7 @@ func TestMigrationIsRefused(t *testing.T) {
 		"a first copy into what is full":          {"nightly", func(m *migrating) { m.req.Inputs["mode"] = "initial" }, "migration-mode"},
 		"a nightly pass into what is empty":       {"initial", func(m *migrating) { m.req.Inputs["mode"] = "nightly" }, "migration-mode"},
 		"a type that there is not":                {"final", func(m *migrating) { m.req.Inputs["types"] = "TEAM,ACLS" }, "migration-types"},
+		"CHANGE without what it tells of":         {"final", func(m *migrating) { m.req.Inputs["types"] = "CHANGE,TEAM" }, "migration-types"},
 		"hosts of two families":                   {"final", func(m *migrating) { m.req.Inputs["destination-host"] = "https://repo-staging.dev.example.org" }, "environment-host"},
 	} {
 		bubble(t, name, func(t *testing.T) {
