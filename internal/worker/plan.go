@@ -71,7 +71,7 @@ func (o *order) planAll(ctx context.Context, targets []ops.Target) ([]ops.Effect
 	var mu sync.Mutex // one after another, or the count would run backwards
 	done := 0
 	var wg sync.WaitGroup
-	for range min(o.bound.reading(), max(len(targets), 1)) {
+	for range min(o.bound.inFlight(), max(len(targets), 1)) {
 		wg.Go(func() {
 			for i := range next {
 				effects[i], errs[i] = o.planOne(ctx, targets[i])

@@ -118,7 +118,7 @@ func (a *attempt) keepBefore(ctx context.Context, e ops.Effect) error {
 func (b *bulk) effects(ctx context.Context, targets []int) ([]ops.Effect, []error) {
 	effects, errs := make([]ops.Effect, len(targets)), make([]error, len(targets))
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, b.a.order.bound.reading())
+	slots := make(chan struct{}, b.a.order.bound.inFlight())
 	for i, t := range targets {
 		if b.planned != nil {
 			effects[i] = b.planned[t]

@@ -61,15 +61,6 @@ type Bound struct {
 
 func (b *Bound) inFlight() int { return max(b.InFlight(), 1) }
 
-// reading is how many targets are read at once. Where several requests may be in
-// flight it is one more, so that no place is empty while an answer is taken in.
-func (b *Bound) reading() int {
-	if n := b.inFlight(); n > 1 {
-		return n + 1
-	}
-	return 1
-}
-
 // Config is what a worker is given. Documents may be nil for a worker that only
 // plans.
 type Config struct {
