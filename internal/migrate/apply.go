@@ -43,6 +43,12 @@ func (s *Scheduler) apply(r Record) {
 		s.adapt(f, r)
 		t := f.t
 		c := t.sumOf(f)
+		if c == nil { // it was halved: of an earlier build's record
+			s.forgetJob(f, r.At)
+			return
+		}
+		s.row[Destination-f.Side] = row{} // both have answered
+		t.vain = 0
 		for _, n := range c.job { // both sides'
 			if x := s.jobs[n]; x != nil {
 				s.forgetJob(x, r.At)
@@ -121,7 +127,7 @@ func (s *Scheduler) failed(f *flight, r Record) {
 	case opFailed:
 		s.times.failed(f, r.Reason)
 		if counts = !s.blame(f, r.At); counts {
-			s.tooMany(r.Reason)
+			s.tooMany(f, r.Reason)
 		}
 	}
 	if twin != nil { // the other one may still go well
@@ -137,6 +143,12 @@ func (s *Scheduler) failed(f *flight, r Record) {
 	switch f.Kind {
 	case Counts:
 		s.counting[f.Side] = 0
+		if r.Op == opFailed { // nothing can go on without it
+			s.quiet[f.Side] = r.At + outagePause.Milliseconds()
+			if s.countTries++; s.countTries >= countTries {
+				s.Stop(fmt.Errorf("counting on the %s failed %d times, the last with: %s", f.Side, s.countTries, r.Reason))
+			}
+		}
 		return
 	case Checksum:
 		c := f.t.sumOf(f)
@@ -149,8 +161,8 @@ func (s *Scheduler) failed(f *flight, r Record) {
 			again += int64(c.tries) * 2_000
 		}
 		c.notBefore[f.Side] = again
-		if c.tries >= readTries {
-			s.Stop(fmt.Errorf("comparing %s from %d to %d failed %d times, the last with: %s", f.Type, c.Min, c.Max, c.tries, r.Reason))
+		if counts {
+			s.sumFailed(f.t, c, r)
 		}
 		return
 	}
@@ -180,8 +192,8 @@ func (s *Scheduler) failed(f *flight, r Record) {
 		return
 	}
 	if f.Kind == Ranges {
-		if p.tries >= readTries {
-			s.Stop(fmt.Errorf("cutting %s from %d to %d into ranges failed %d times, the last with: %s", f.Type, p.Min, p.Max, p.tries, r.Reason))
+		if p.tries >= cutTries || f.t.cutsOurs {
+			s.cutOurselves(f.t, p)
 		}
 		return
 	}
@@ -193,10 +205,8 @@ func (s *Scheduler) halve(t *table, p *piece, r Record) {
 	if p.Min == p.Max {
 		p.state = pieceGivenUp
 		t.givenUp = append(t.givenUp, p.Span)
-		s.times.gaveUp(t.name, p.Span, r.Reason)
-		if n := s.countGivenUp(); n >= s.o.MostBad {
-			s.Stop(fmt.Errorf("%d ranges could not be copied, the last with: %s", n, r.Reason))
-		}
+		s.times.gaveUp(Backup, t.name, p.Span, r.Reason)
+		s.tooBad(r.Reason)
 		t.settleHead()
 		s.advance(t)
 		return
@@ -210,12 +220,15 @@ func (s *Scheduler) halve(t *table, p *piece, r Record) {
 	t.pieces = slices.Replace(t.pieces, i, i+1, half(Span{p.Min, mid}), half(Span{mid + 1, p.Max}))
 }
 
-func (s *Scheduler) countGivenUp() int {
+// tooBad ends a run in which too much could not be copied or compared.
+func (s *Scheduler) tooBad(reason string) {
 	n := 0
 	for _, t := range s.tables {
-		n += len(t.givenUp)
+		n += len(t.givenUp) + len(t.unsure())
 	}
-	return n
+	if n >= s.o.MostBad {
+		s.Stop(fmt.Errorf("%d ranges could not be copied or compared, which is the limit; the last with: %s", n, reason))
+	}
 }
 
 func (s *Scheduler) done(f *flight, r Record) {

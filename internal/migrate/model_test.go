@@ -35,6 +35,12 @@ func TestWhateverHappens(t *testing.T) {
 					w.broken[name] = []int64{ids[r.IntN(len(ids))], ids[r.IntN(len(ids))]}
 				}
 			}
+			if r.IntN(4) == 0 {
+				w.uncut = w.o.Types[r.IntN(len(w.o.Types))]
+			}
+			if name := w.o.Types[r.IntN(len(w.o.Types))]; r.IntN(3) == 0 && len(w.broken) == 0 {
+				w.unsummed[name] = int64(r.IntN(400))
+			}
 			w.live(r.IntN(5))
 		})
 	}

@@ -31,10 +31,11 @@ func (s *Scheduler) Take(e Event) (forget []int64) {
 	default:
 		s.answered(f, at, *e.Answer)
 	}
+	forget, s.dropped = s.dropped, nil
 	if twin != 0 && s.jobs[twin] == nil {
-		return []int64{twin}
+		forget = append(forget, twin)
 	}
-	return nil
+	return forget
 }
 
 // answered makes the record of a job that went well.
@@ -93,8 +94,10 @@ func (s *Scheduler) differences(c *sum) []Bad {
 	return differing(bins, c.size, c.Span)
 }
 
-func (s *Scheduler) tooMany(reason string) {
-	if s.failures++; s.failures >= 30 {
+// tooMany ends a run in which nothing goes well any more. Of one type or two, each
+// range is isolated and given up, and there is a limit to that.
+func (s *Scheduler) tooMany(f *flight, reason string) {
+	if s.failures++; s.failures >= 30 && len(s.row[f.Side].types) >= outageTypes {
 		s.Stop(fmt.Errorf("30 jobs in a row failed, the last with: %s", reason))
 	}
 }

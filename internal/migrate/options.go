@@ -15,7 +15,7 @@ type Options struct {
 	Full      bool     // verify everything again at the end
 	NoRestore bool     // compare only
 	Passes    int      // repairs of one type; 4
-	MostBad   int      // ranges given up before the run stops; 10
+	MostBad   int      // ranges that could not be copied or compared before the run stops; 10
 }
 
 func (o Options) withDefaults() Options {
@@ -50,7 +50,9 @@ const (
 	anotherJob  = 0.8  // seconds that another restore of a type costs, whatever it copies
 	splitAfter  = 2    // failures of one range before it is halved
 	lastTries   = 5    // failures of a single ID, which cannot be halved, before it is given up
-	readTries   = 6    // failures of a ranges or checksum job before the run stops
+	cutTries    = 3    // failures of a ranges job before its range is cut by IDs
+	countTries  = 12   // failures of the counts job before the run stops
+	vainMost    = 8    // comparisons of a type that failed, none going well between, before no more of it are halved
 	longJob     = 4 * time.Second
 	apart       = 12 // comparisons that one side begins before the other
 	twinAfter   = 15 * time.Second

@@ -17,6 +17,7 @@ type Progress struct {
 	Left        [2]time.Duration // at least, at most; 0 where that cannot be told yet
 	Critical    string           // "waiting for FILE_HANDLE: repairing, 3 of 9 ranges restored"
 	Overdue     string           // a restore that takes far longer than expected; "" where none does
+	GivenUp     string           // what could not be copied or compared so far; "" where all could
 	Silent      time.Duration    // since something was heard; 0 unless that is alarming
 }
 
@@ -24,10 +25,12 @@ type Progress struct {
 func (s *Scheduler) Progress(now time.Time) Progress {
 	p := Progress{Total: int64(len(s.tables)), Share: map[Kind]float64{}, InFlight: s.given}
 	var longest *table
+	given, unsure := 0, 0
 	// Seconds: with what is likely to differ, and with what is known to.
 	var serial, work, last, leastSerial, least, leastLast float64
 	slots := float64(s.o.Restores)
 	for _, t := range s.tables {
+		given, unsure = given+len(t.givenUp), unsure+len(t.uncompared)
 		p.Rows, p.Ranges = p.Rows+t.copied, p.Ranges+t.restores
 		if t.stage == stageDone {
 			p.Done++
@@ -68,6 +71,9 @@ func (s *Scheduler) Progress(now time.Time) Progress {
 		p.Left = [2]time.Duration{seconds(lo * 0.8), seconds(hi * 1.2)}
 	}
 	s.overdue(&p, now)
+	if given+unsure > 0 {
+		p.GivenUp = fmt.Sprintf("%d ranges could not be copied, %d not compared (%d end the run)", given, unsure, s.o.MostBad)
+	}
 	if longest != nil && s.marked && longest.stage != stageDone {
 		p.Critical = fmt.Sprintf("waiting for %s: %s", longest.name, doing(longest))
 	}
@@ -143,6 +149,9 @@ func (p Progress) String() string {
 	if p.Overdue != "" {
 		fmt.Fprintf(&b, "; LATE: %s", p.Overdue)
 	}
+	if p.GivenUp != "" {
+		fmt.Fprintf(&b, "; GIVEN UP: %s", p.GivenUp)
+	}
 	if p.Critical != "" {
 		fmt.Fprintf(&b, "; %s", p.Critical)
 	}
@@ -160,6 +169,9 @@ func (p Progress) Brief() string {
 	}
 	if p.Overdue != "" {
 		parts = append(parts, "LATE: "+p.Overdue)
+	}
+	if p.GivenUp != "" {
+		parts = append(parts, "GIVEN UP: "+p.GivenUp)
 	}
 	if p.Left[1] > 0 {
 		parts = append(parts, short(p.Left[0])+" to "+short(p.Left[1])+" left")

@@ -14,6 +14,7 @@ type Report struct {
 	Took     time.Duration  `json:"took_ns"`
 	Failures []Failure      `json:"failures,omitempty"`
 	GivenUp  int            `json:"ranges_given_up"`
+	Unsure   int            `json:"ranges_not_compared"`
 	Differs  int            `json:"types_that_differ"`
 	Frozen   bool           `json:"source_read_only"`
 	Advice   []string       `json:"advice,omitempty"`
@@ -30,6 +31,7 @@ type TypeReport struct {
 	Source  time.Duration `json:"source_ns"` // its jobs' time
 	Restore time.Duration `json:"destination_ns"`
 	GivenUp []Span        `json:"given_up,omitempty"`
+	Unsure  []Span        `json:"not_compared,omitempty"` // whatever they hold is not verified
 	Differs []Bad         `json:"differs,omitempty"`
 }
 
@@ -47,9 +49,10 @@ func (s *Scheduler) Report(now time.Time) Report {
 	for _, t := range s.tables {
 		r.Types = append(r.Types, TypeReport{
 			Type: t.name, Stage: t.stage.String(), Rows: t.rows, Copied: t.copied, Ranges: t.restores, Repairs: t.repairs,
-			Source: t.busy[Source], Restore: t.busy[Destination], GivenUp: t.givenUp, Differs: t.differs,
+			Source: t.busy[Source], Restore: t.busy[Destination], GivenUp: t.givenUp, Unsure: t.uncompared, Differs: t.differs,
 		})
 		r.GivenUp += len(t.givenUp)
+		r.Unsure += len(t.uncompared)
 		if len(t.differs) > 0 {
 			r.Differs++
 		}
@@ -91,6 +94,9 @@ func (r Report) Summary() string {
 	if r.GivenUp > 0 {
 		s += fmt.Sprintf(", %d ranges given up", r.GivenUp)
 	}
+	if r.Unsure > 0 {
+		s += fmt.Sprintf(", %d ranges could not be compared", r.Unsure)
+	}
 	if r.Differs > 0 {
 		s += fmt.Sprintf(", %d types differ in the end", r.Differs)
 	}
@@ -101,12 +107,40 @@ func (r Report) Summary() string {
 // a source that users write to are normal.
 func (r Report) Err() error {
 	switch {
+	case r.Unsure > 0:
+		also := ""
+		if r.GivenUp > 0 {
+			also = fmt.Sprintf(" and %d ranges could not be copied", r.GivenUp)
+		}
+		return fmt.Errorf("%s%s; the report lists what failed", r.notCompared(), also)
 	case r.GivenUp > 0:
 		return fmt.Errorf("%d ranges could not be copied; the report lists them", r.GivenUp)
 	case r.Differs > 0 && r.Frozen:
 		return fmt.Errorf("%d types still differ although the source is READ_ONLY: %s", r.Differs, strings.Join(r.Differing(), ", "))
 	}
 	return nil
+}
+
+// notCompared names what could not be compared, and what the service says of it.
+func (r Report) notCompared() string {
+	var names []string
+	for _, t := range r.Types {
+		for _, x := range t.Unsure {
+			if len(names) < 3 {
+				names = append(names, fmt.Sprintf("%s from %d to %d", t.Type, x.Min, x.Max))
+			}
+		}
+	}
+	if more := r.Unsure - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	why := ""
+	for _, f := range r.Failures {
+		if f.GivenUp && f.Kind == Checksum {
+			why = f.Reason
+		}
+	}
+	return fmt.Sprintf("%d ranges could not be compared, so they are not verified: %s (%s)", r.Unsure, strings.Join(names, ", "), why)
 }
 
 // InFlight is how many jobs are started and not over.

@@ -14,9 +14,10 @@ type Scheduler struct {
 	tables []*table
 	byName map[string]*table
 
-	counting [2]int64 // jobs
-	counted  [2]map[string]Mark
-	marked   bool
+	counting   [2]int64 // jobs
+	counted    [2]map[string]Mark
+	marked     bool
+	countTries int // counts jobs that failed
 
 	lastN    int64
 	jobs     map[int64]*flight
@@ -34,7 +35,8 @@ type Scheduler struct {
 	row      [2]row
 	vain     [2]int // starts of which nobody knows what became, since the last that was accepted
 	stopped  error
-	fulls    bool // the last comparison of everything has begun
+	dropped  []int64 // jobs that nobody needs to follow any more
+	fulls    bool    // the last comparison of everything has begun
 	records  []Record
 
 	began, news int64 // Unix milliseconds

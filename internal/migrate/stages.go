@@ -140,6 +140,7 @@ func (s *Scheduler) check(t *table, again bool) {
 		return
 	}
 	t.full, t.outside = again, nil
+	t.copiedBlind, t.uncompared = nil, nil // all of it is tried again
 	s.compare(t, Span{t.lower, t.upper})
 }
 

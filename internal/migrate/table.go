@@ -99,8 +99,13 @@ type table struct {
 	searched bool  // compared once more for a row that did not stay
 	doubted  bool  // to be compared once more, for somebody may have written to it
 	givenUp  []Span
-	differs  []Bad  // in the end
-	outside  []Span // what only one side has, to be copied with what differs
+	// What no comparison could be had of: copied whole instead, and where that is not
+	// right, or comparing again failed too, never verified.
+	copiedBlind, uncompared []Span
+	vain                    int    // parts whose comparison failed, since one went well
+	cutsOurs                bool   // the service did not cut its ranges
+	differs                 []Bad  // in the end
+	outside                 []Span // what only one side has, to be copied with what differs
 
 	weighing weighing
 	weighs   Bad // the range that is weighed

@@ -61,8 +61,8 @@ func (l *timeline) failed(f *flight, reason string) {
 	}
 }
 
-func (l *timeline) gaveUp(name string, s Span, reason string) {
-	l.failures = append(l.failures, Failure{Type: name, Span: s, Reason: reason, GivenUp: true})
+func (l *timeline) gaveUp(k Kind, name string, s Span, reason string) {
+	l.failures = append(l.failures, Failure{Kind: k, Type: name, Span: s, Reason: reason, GivenUp: true})
 }
 
 // Stretches returns all jobs so far, as they ran.

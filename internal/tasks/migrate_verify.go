@@ -80,6 +80,12 @@ func (p pair) verify(ctx context.Context, step *ops.Step) (ops.Done, error) {
 		return ops.Done{}, fmt.Errorf("keeping migrate-verify.md: %w", err)
 	}
 	names := r.Differing()
+	if r.Unsure > 0 {
+		return ops.Done{}, &ops.Error{
+			Code: ops.Conflict, Message: fmt.Sprintf("%v. Of what was compared, %d of %d types differ. The report is %s.", r.Err(), len(names), len(primary), where),
+			Hint: "Have the cause looked at on the stack that says so, then compare once more.",
+		}
+	}
 	if len(names) > 0 && c.begin.Frozen {
 		return ops.Done{}, &ops.Error{
 			Code: ops.Conflict, Message: fmt.Sprintf("%d of %d types differ although the source is READ_ONLY: %s. The report is %s.", len(names), len(primary), strings.Join(names, ", "), where),

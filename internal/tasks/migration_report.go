@@ -74,6 +74,9 @@ func writeTypes(b *bytes.Buffer, r migrate.Report) {
 		if n := len(t.GivenUp); n > 0 {
 			end = fmt.Sprintf("%d ranges given up", n)
 		}
+		if n := len(t.Unsure); n > 0 {
+			end = strings.TrimPrefix(end+fmt.Sprintf(", %d ranges not compared", n), ", ")
+		}
 		if n := len(t.Differs); n > 0 {
 			end = strings.TrimPrefix(end+fmt.Sprintf(", %d ranges differ", n), ", ")
 		}
@@ -89,7 +92,7 @@ func writeFailures(b *bytes.Buffer, r migrate.Report) {
 	if len(r.Failures) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n## Failures\n\n%d ranges were given up. What failed otherwise was tried again.\n\n| | type | IDs from | to | why |\n|---|---|--:|--:|---|\n", r.GivenUp)
+	fmt.Fprintf(b, "\n## Failures\n\n%d ranges could not be copied, and %d could not be compared and are not verified. What failed otherwise was tried again, or done in another way.\n\n| | type | IDs from | to | why |\n|---|---|--:|--:|---|\n", r.GivenUp, r.Unsure)
 	sorted := slices.Clone(r.Failures)
 	slices.SortStableFunc(sorted, func(x, y migrate.Failure) int {
 		switch {
@@ -103,7 +106,7 @@ func writeFailures(b *bytes.Buffer, r migrate.Report) {
 	for _, f := range sorted[:min(len(sorted), failuresShown)] {
 		what := string(f.Kind)
 		if f.GivenUp {
-			what = "**given up**"
+			what = fmt.Sprintf("**given up: %s**", f.Kind)
 		}
 		fmt.Fprintf(b, "| %s | %s | %d | %d | %s |\n", what, cell(f.Type), f.Span.Min, f.Span.Max, cell(f.Reason))
 	}
@@ -113,7 +116,7 @@ func writeFailures(b *bytes.Buffer, r migrate.Report) {
 func verifyReport(c *copying, r migrate.Report) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s compared with %s\n\n", cell(c.begin.Destination), cell(c.begin.Source))
-	fmt.Fprintf(&b, "%d of %d types differ. The source is %s.\n\n", len(r.Differing()), len(r.Types), cell(c.both[migrate.Source].status))
+	fmt.Fprintf(&b, "%d of %d types differ. The source is %s. %d ranges could not be compared.\n\n", len(r.Differing()), len(r.Types), cell(c.both[migrate.Source].status), r.Unsure)
 	fmt.Fprintln(&b, "| type | rows at the source | ranges that differ | IDs from | to |\n|---|--:|--:|--:|--:|")
 	for _, t := range r.Types {
 		from, to := "", ""
@@ -122,5 +125,6 @@ func verifyReport(c *copying, r migrate.Report) []byte {
 		}
 		fmt.Fprintf(&b, "| %s | %d | %d | %s | %s |\n", cell(t.Type), t.Rows, len(t.Differs), from, to)
 	}
+	writeFailures(&b, r)
 	return b.Bytes()
 }

@@ -60,6 +60,26 @@ func TestMigration(t *testing.T) {
 		m.status("READ_WRITE")
 		m.same()
 	})
+	bubble(t, "a range that cannot be compared", func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 1, Situation: "final", Unsummed: map[string]int64{"ACL": 77}})
+		r := m.ends(ops.StartRun, ops.RunFailed, ops.Conflict, "1 ranges could not be compared, so they are not verified: ACL from ", "Lock wait timeout exceeded", "new run")
+		if !strings.HasPrefix(r.Message, "The destination repo-staging.prod.example.org is READ_ONLY") {
+			t.Errorf("the result begins with %q", r.Message)
+		}
+		m.status("READ_ONLY")
+		m.same() // it was copied all the same
+		for key, doc := range m.docs.docs {
+			if strings.HasSuffix(key, ".md") {
+				contains(t, "the report", string(doc), "1 ranges not compared", "| **given up: checksum** | ACL |", "Lock wait timeout exceeded")
+			}
+		}
+	})
+	bubble(t, "a type that the service cannot cut into ranges", func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 5, Situation: "initial", Uncut: []string{"ACL"}, Types: []string{"ACL", "TEAM"}})
+		m.ends(ops.StartRun, ops.Succeeded, "")
+		m.status("READ_WRITE")
+		m.same()
+	})
 	bubble(t, "a row that cannot be copied", func(t *testing.T) {
 		m := newMigrating(t, sim.Config{Seed: 5, Situation: "initial", Broken: map[string]int64{"ACTIVITY": 701}, Types: []string{"ACTIVITY", "TEAM"}})
 		r := m.ends(ops.StartRun, ops.RunFailed, ops.Conflict, "could not be copied", "new run")

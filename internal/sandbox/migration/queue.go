@@ -43,6 +43,12 @@ func (p *Pair) begin(j *job) {
 	if id, ok := p.config.Broken[j.req.Type]; ok && j.req.Kind == Backup && j.req.Span.Min <= id && id <= j.req.Span.Max {
 		j.fails = "java.lang.IllegalArgumentException: a row could not be read"
 	}
+	if id, ok := p.config.Unsummed[j.req.Type]; ok && j.req.Kind == Checksum && j.req.Span.Min <= id && id <= j.req.Span.Max {
+		j.fails = "java.sql.SQLException: Lock wait timeout exceeded"
+	}
+	if j.req.Kind == Ranges && slices.Contains(p.config.Uncut, j.req.Type) {
+		j.fails = "java.sql.SQLException: Query execution was interrupted"
+	}
 	if o := p.config.Outage; j.side == o.Side && o.From <= p.now && p.now < o.Until {
 		j.fails, j.remaining = "Communications link failure", min(j.remaining, 1)
 	}

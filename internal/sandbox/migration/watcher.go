@@ -148,6 +148,9 @@ func (p *Pair) judgeRestore(s Side, r Request) {
 // done notes the end of a job, and whether its work had been done before.
 func (p *Pair) done(j *job) {
 	delete(p.unfinished, j.id)
+	if j.fails != "" && j.req.Kind == Checksum { // what it was for is compared in parts, or not at all
+		p.pairs[fmt.Sprint(j.req.Type, j.req.Span, j.req.Size, j.req.Salt)] = [2]int{1, 1}
+	}
 	if j.fails != "" || j.again {
 		return
 	}

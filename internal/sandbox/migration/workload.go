@@ -30,6 +30,10 @@ type Config struct {
 	Types []string
 	// Broken names one row by type that no backup can read.
 	Broken map[string]int64
+	// Unsummed names one ID by type that no checksum job gets past, and Uncut types of
+	// which no ranges job goes well.
+	Unsummed map[string]int64
+	Uncut    []string
 	// Outage: jobs that a side's workers begin within it fail, as while a database fails
 	// over; the zero value: none.
 	Outage Outage

@@ -1,0 +1,91 @@
+package migrate
+
+import (
+	"cmp"
+	"slices"
+)
+
+// sumFailed isolates what cannot be compared: a part that fails twice is halved, down
+// to one bin. That one is copied whole instead, which is right whatever it holds, and
+// compared again with what is copied; only if that fails too is it not verified.
+func (s *Scheduler) sumFailed(t *table, c *sum, r Record) {
+	lo, hi := c.Min/c.size, c.Max/c.size
+	need := splitAfter
+	if lo == hi && t.vain < vainMost {
+		need = lastTries
+	}
+	if c.tries < need {
+		return
+	}
+	t.vain++
+	i := slices.IndexFunc(t.sums, func(x sum) bool { return x.Span == c.Span && x.size == c.size })
+	old := *c
+	for _, n := range old.job { // what the other side says of the whole is of no use
+		if f := s.jobs[n]; f != nil {
+			if twin := s.jobs[f.twin]; twin != nil {
+				s.dropped = append(s.dropped, twin.N)
+			}
+			s.dropped = append(s.dropped, f.N)
+			s.forgetJob(f, r.At)
+		}
+	}
+	if lo < hi && t.vain < vainMost {
+		mid := (lo+(hi-lo)/2+1)*old.size - 1
+		// As with what cannot be copied, a half is tried once before it is halved.
+		half := func(x Span) sum {
+			return sum{Span: x, size: old.size, rows: (old.rows + 1) / 2, tries: splitAfter - 1, notBefore: old.notBefore}
+		}
+		t.sums = slices.Replace(t.sums, i, i+1, half(Span{old.Min, mid}), half(Span{mid + 1, old.Max}))
+		t.open++
+		return
+	}
+	t.sums[i].done, t.sums[i].answers = true, [2][]Bin{}
+	t.open--
+	s.times.gaveUp(Checksum, t.name, old.Span, r.Reason)
+	if differs := t.stage == stageRefine; !s.o.NoRestore && (differs || t.stage == stageCheck && lo == hi) {
+		t.copiedBlind = addSpan(t.copiedBlind, old.Span)
+		t.bad = append(t.bad, Bad{Span: old.Span, Rows: max(1, old.rows, t.guess(old.Span)), Gap: unknownGap})
+	} else {
+		t.uncompared = addSpan(t.uncompared, old.Span)
+	}
+	s.tooBad(r.Reason)
+	s.advance(t)
+}
+
+// unsure is what could not be compared when that was tried last, neighbors joined.
+func (t *table) unsure() []Span {
+	out := slices.Clone(t.uncompared)
+	for _, x := range t.copiedBlind {
+		out = addSpan(out, x)
+	}
+	return out
+}
+
+// addSpan adds one to a list in order, and joins neighbors.
+func addSpan(list []Span, x Span) []Span {
+	all := append(slices.Clone(list), x)
+	slices.SortFunc(all, func(a, b Span) int { return cmp.Compare(a.Min, b.Min) })
+	out := all[:1]
+	for _, s := range all[1:] {
+		if last := &out[len(out)-1]; s.Min-1 <= last.Max {
+			last.Max = max(last.Max, s.Max)
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// cutOurselves replaces a range that the service does not cut by parts of so many IDs
+// that none has more rows of the primary than two batches. Nothing is left out.
+func (s *Scheduler) cutOurselves(t *table, p *piece) {
+	t.cutsOurs = true
+	i := slices.IndexFunc(t.pieces, func(x piece) bool { return x.Span == p.Span })
+	const parts = 2 * sliceBins // where IDs lie far apart
+	width := max(1, int64(float64(2*s.o.Batch)/t.ratio), (p.Max-p.Min)/parts+1)
+	var out []piece
+	for _, x := range cut(p.Span, width) {
+		out = append(out, piece{Span: x, state: pieceWaiting})
+	}
+	t.pieces = slices.Replace(t.pieces, i, i+1, out...)
+}
