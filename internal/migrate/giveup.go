@@ -10,8 +10,8 @@ import (
 // compared again with what is copied; only if that fails too is it not verified.
 func (s *Scheduler) sumFailed(t *table, c *sum, r Record) {
 	lo, hi := c.Min/c.size, c.Max/c.size
-	need := splitAfter
-	if lo == hi && t.vain < vainMost {
+	need, isolating := splitAfter, t.vain < vainMost
+	if lo == hi && isolating {
 		need = lastTries
 	}
 	if c.tries < need {
@@ -29,7 +29,7 @@ func (s *Scheduler) sumFailed(t *table, c *sum, r Record) {
 			s.forgetJob(f, r.At)
 		}
 	}
-	if lo < hi && t.vain < vainMost {
+	if lo < hi && isolating {
 		mid := (lo+(hi-lo)/2+1)*old.size - 1
 		// As with what cannot be copied, a half is tried once before it is halved.
 		half := func(x Span) sum {
@@ -42,7 +42,7 @@ func (s *Scheduler) sumFailed(t *table, c *sum, r Record) {
 	t.sums[i].done, t.sums[i].answers = true, [2][]Bin{}
 	t.open--
 	s.times.gaveUp(Checksum, t.name, old.Span, r.Reason)
-	if differs := t.stage == stageRefine; !s.o.NoRestore && (differs || t.stage == stageCheck && lo == hi) {
+	if differs := t.stage == stageRefine; !s.o.NoRestore && (differs || t.stage == stageCheck && isolating) {
 		t.copiedBlind = addSpan(t.copiedBlind, old.Span)
 		t.bad = append(t.bad, Bad{Span: old.Span, Rows: max(1, old.rows, t.guess(old.Span)), Gap: unknownGap})
 	} else {
