@@ -11,6 +11,10 @@ import (
 // against nothing, and the stack is asked for little.
 const (
 	outageTypes = 3
+	// Or of one type, while only that one is at work: then for less long, for it may be
+	// the type's own fault.
+	outageJobs  = 6
+	outageShort = 4 * time.Minute
 	outageMost  = 30 * time.Minute
 	outagePause = 15 * time.Second
 )
@@ -18,6 +22,7 @@ const (
 // A row is of failures on one side since a job last went well.
 type row struct {
 	types []string
+	jobs  int
 	since int64
 }
 
@@ -27,6 +32,7 @@ func (s *Scheduler) blame(f *flight, at int64) bool {
 	if x.since == 0 {
 		x.since = at
 	}
+	x.jobs++
 	if !slices.Contains(x.types, f.Type) {
 		x.types = append(x.types, f.Type)
 	}
@@ -38,7 +44,8 @@ func (s *Scheduler) blame(f *flight, at int64) bool {
 }
 
 func (x *row) outage(at int64) bool {
-	return len(x.types) >= outageTypes && at-x.since < outageMost.Milliseconds()
+	took := time.Duration(at-x.since) * time.Millisecond
+	return len(x.types) >= outageTypes && took < outageMost || x.jobs >= outageJobs && took < outageShort
 }
 
 // outages tells on which side everything fails; "" where nothing does.
