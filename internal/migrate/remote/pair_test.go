@@ -158,6 +158,70 @@ func (m *migration) sound() sim.Summary {
 	return s
 }
 
+// again tells which jobs did again what had been done, but for those that are two by
+// intention: a twin of a job that took too long, and that job, both begun before
+// either was known to have ended.
+func (m *migration) again() (jobs []string) {
+	m.t.Helper()
+	type does struct {
+		kind migrate.Kind
+		side migrate.Side
+		name string
+		span migrate.Span
+		size int64
+	}
+	key := func(j migrate.Job, side migrate.Side) does { return does{j.Kind, side, j.Type, j.Span, j.Size} }
+	started, ids, began := map[int64]migrate.Job{}, map[string]int64{}, map[int64]int64{}
+	open, twins := map[does][]int64{}, map[int64]string{}
+	for _, b := range m.journal {
+		var r migrate.Record
+		if err := json.Unmarshal(b, &r); err != nil {
+			m.t.Fatal(err)
+		}
+		switch r.Op {
+		case "start":
+			j := *r.Job
+			started[r.N], began[r.N] = j, r.At
+			if before := open[key(j, j.Side)]; j.Twin && len(before) == 1 {
+				why := fmt.Sprintf("job %d was begun beside job %d, %.1f s after it", r.N, before[0], float64(r.At-began[before[0]])/1000)
+				twins[r.N], twins[before[0]] = why, why
+			}
+			open[key(j, j.Side)] = append(open[key(j, j.Side)], r.N)
+		case "accepted":
+			ids[r.ID] = r.N
+		case "done":
+			delete(open, key(started[r.N], started[r.N].Side))
+		case "compared": // on both sides
+			delete(open, key(started[r.N], migrate.Source))
+			delete(open, key(started[r.N], migrate.Destination))
+		}
+	}
+	nameless := map[int64]bool{} // twins that were not needed any more before their IDs were known
+	for n, j := range started {
+		nameless[n] = j.Twin
+	}
+	for _, n := range ids {
+		delete(nameless, n)
+	}
+	m.served.Look(func(p *sim.Pair) {
+		for _, id := range p.Repeats() {
+			n, known := ids[fmt.Sprint(id)]
+			for x, twin := range nameless {
+				if !known && twin {
+					n, known = x, true
+					delete(nameless, x)
+				}
+			}
+			if why := twins[n]; why != "" {
+				m.t.Logf("twice by intention, %+v: %s", started[n], why)
+				continue
+			}
+			jobs = append(jobs, fmt.Sprintf("%d %+v", n, started[n]))
+		}
+	})
+	return jobs
+}
+
 // forever never ends.
 func forever() context.Context { return context.Background() }
 

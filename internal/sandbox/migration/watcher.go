@@ -13,6 +13,7 @@ type watcher struct {
 	jobs       map[Side]map[Kind]int
 	copied     int64 // rows restored, secondaries included
 	repeated   int   // jobs that did again what had been done
+	repeats    []int64
 	finished   map[string]bool
 
 	readOnlyAt  float64
@@ -57,6 +58,9 @@ func (w *watcher) violate(at float64, format string, args ...any) {
 
 // Violation notes a request that breaks a rule of the protocol.
 func (p *Pair) Violation(format string, args ...any) { p.violate(p.now, format, args...) }
+
+// Repeats are the jobs, by ID, that did again what had been done.
+func (p *Pair) Repeats() []int64 { return p.repeats }
 
 // Violations lists the rules broken so far.
 func (p *Pair) Violations() []string { return p.violations }
@@ -165,6 +169,7 @@ func (p *Pair) done(j *job) {
 	}
 	if p.finished[name] {
 		p.repeated++
+		p.repeats = append(p.repeats, j.id)
 	}
 	p.finished[name] = true
 }
