@@ -248,7 +248,7 @@ func (in *Input) hides(text, shown string) *InputError {
 }
 
 func (in *Input) parseInteger(s string) (any, string, *InputError) {
-	if !wholeNumber.MatchString(s) {
+	if !wholeNumber().MatchString(s) {
 		return nil, "", in.isNot(s, "a whole number", in.integerRule())
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
@@ -273,33 +273,36 @@ func (in *Input) parseChoice(s string) (any, string, *InputError) {
 }
 
 var (
-	wholeNumber  = regexp.MustCompile(`^-?[0-9]+$`)
-	digits       = regexp.MustCompile(`^[1-9][0-9]{0,18}$`)
-	entityDigits = regexp.MustCompile(`^(?i:syn)?([1-9][0-9]{0,17})$`)
-	entityMore   = regexp.MustCompile(`^(?i:syn)?[0-9]+\.[0-9]+$`)
+	wholeNumber  = Pattern(`^-?[0-9]+$`)
+	digits       = Pattern(`^[1-9][0-9]{0,18}$`)
+	entityDigits = Pattern(`^(?i:syn)?([1-9][0-9]{0,17})$`)
+	entityMore   = Pattern(`^(?i:syn)?[0-9]+\.[0-9]+$`)
 )
 
 func (in *Input) parseNumberID(s, what, hint string) (any, string, *InputError) {
 	// Nineteen digits may still exceed the 64 bits that the service has for an ID.
-	if _, err := strconv.ParseInt(s, 10, 64); err != nil || !digits.MatchString(s) {
+	if _, err := strconv.ParseInt(s, 10, 64); err != nil || !digits().MatchString(s) {
 		return nil, "", in.isNot(s, what, hint)
 	}
 	return s, "", nil
 }
 
 func (in *Input) parseEntityID(s string) (any, string, *InputError) {
-	if m := entityDigits.FindStringSubmatch(s); m != nil {
+	if m := entityDigits().FindStringSubmatch(s); m != nil {
 		return "syn" + m[1], "", nil
 	}
-	if entityMore.MatchString(s) {
+	if entityMore().MatchString(s) {
 		return nil, "", in.isNot(s, "an entity ID: it names a version", "Leave out the version: the whole entity is meant, such as syn123.")
 	}
 	return nil, "", in.isNot(s, "an entity ID", "An entity ID is syn and a positive number, such as syn123.")
 }
 
+// mostHost has room for the longest DNS name.
+const mostHost = len("https://:65535") + 253
+
 // host is a base URL as the environments file's are compared; plain http is for this
 // machine.
-var host = regexp.MustCompile(`^(?:https://[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?|http://(?:localhost|127\.0\.0\.1|\[::1\]))(?::[1-9][0-9]{0,4})?$`)
+var host = Pattern(`^(?:https://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|http://(?:localhost|127\.0\.0\.1|\[::1\]))(?::[1-9][0-9]{0,4})?$`)
 
 func (in *Input) parseHost(s string) (any, string, *InputError) {
 	const hint = "A host is a base URL of the environment, such as https://repo-staging.prod.sagebase.org."
@@ -307,7 +310,7 @@ func (in *Input) parseHost(s string) (any, string, *InputError) {
 		return nil, "", &InputError{Input: in.Name, Value: redacted, Reason: "it holds an @: a user or password has no place in a host.", Hint: hint}
 	}
 	h := strings.TrimSuffix(strings.ToLower(s), "/")
-	if !host.MatchString(h) {
+	if len(h) > mostHost || !host().MatchString(h) {
 		return nil, "", in.isNot(s, "a host", hint)
 	}
 	return h, "", nil

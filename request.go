@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -17,11 +16,11 @@ func DigestOf(b []byte) Digest {
 	return Digest("sha256:" + hex.EncodeToString(sum[:]))
 }
 
-var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var digestPattern = Pattern(`^sha256:[0-9a-f]{64}$`)
 
 // ParseDigest returns s as a Digest; the error is Invalid.
 func ParseDigest(s string) (Digest, error) {
-	if !digestPattern.MatchString(s) {
+	if !digestPattern().MatchString(s) {
 		return "", &Error{Code: Invalid, Message: Quote(s) + " is not a digest.", Hint: "A digest is sha256: and 64 hex digits, as the plan prints it."}
 	}
 	return Digest(s), nil
@@ -88,13 +87,13 @@ func Command(task TaskName, env EnvironmentName, inputs ...[2]string) string {
 	return s + " -e " + string(env)
 }
 
-var shellSafe = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+var shellSafe = Pattern(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
 // ShellQuote quotes s as one word of a POSIX shell where that is needed. The word does
 // not hold "##[", which is a command to the runner of a GitHub job wherever it stands in
 // a line: what is shown there can be copied as it is.
 func ShellQuote(s string) string {
-	if shellSafe.MatchString(s) {
+	if shellSafe().MatchString(s) {
 		return s
 	}
 	return "'" + strings.NewReplacer("'", `'\''`, "##[", "##''[").Replace(s) + "'"

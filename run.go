@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -12,7 +11,7 @@ type RunID string
 
 const runIDTime = "20060102T150405Z"
 
-var runIDPattern = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[a-z0-9]+(?:-[a-z0-9]+)*-[0-9a-f]{4,16}$`)
+var runIDPattern = Pattern(`^[0-9]{8}T[0-9]{6}Z-[a-z0-9]+(?:-[a-z0-9]+)*-[0-9a-f]{4,16}$`)
 
 // NewRunID names a run of task begun at t. tail is at least 4 hex digits of
 // chance.
@@ -40,7 +39,7 @@ func (id RunID) Scheduled() bool {
 func ParseRunID(s string) (RunID, error) {
 	id := RunID(s)
 	// A time that is none, such as month 13, is printed as another one.
-	if !runIDPattern.MatchString(s) || len(s) > 100 || id.Time().Format(runIDTime) != s[:len(runIDTime)] {
+	if !runIDPattern().MatchString(s) || len(s) > 100 || id.Time().Format(runIDTime) != s[:len(runIDTime)] {
 		return "", &Error{Code: Invalid, Message: Quote(s) + " is not a run ID.", Hint: `A run ID looks like 20261123T141502Z-remove-user-3f9c; "synops runs" lists them.`}
 	}
 	return id, nil

@@ -3,7 +3,6 @@ package ops
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,7 +67,7 @@ func (t *Task) CheckSchedule() error {
 }
 
 // constantName is what stands for a constant.
-var constantName = regexp.MustCompile(`\{([a-z][a-z0-9]*(?:-[a-z0-9]+)*)\}`)
+var constantName = Pattern(`\{([a-z][a-z0-9]*(?:-[a-z0-9]+)*)\}`)
 
 // ScheduleIn is the task's schedule with an environment's constants in the places of
 // their names. The error is Invalid where one is missing or wrong, or where the
@@ -83,14 +82,14 @@ func (t *Task) ScheduleIn(env *Environment) (*Schedule, error) {
 		return wrong(err)
 	}
 	for _, text := range append(slices.Sorted(maps.Values(s.Inputs)), s.Confirm) {
-		for _, m := range constantName.FindAllStringSubmatch(text, -1) {
+		for _, m := range constantName().FindAllStringSubmatch(text, -1) {
 			if !v.Has(m[1]) {
 				return wrong(&Error{Code: Invalid, Message: fmt.Sprintf("it has no constant %s.", Quote(m[1])), Hint: "Declare it in the schedule's constants."})
 			}
 		}
 	}
 	fill := func(text string) string {
-		return constantName.ReplaceAllStringFunc(text, func(name string) string { return v.Text(strings.Trim(name, "{}")) })
+		return constantName().ReplaceAllStringFunc(text, func(name string) string { return v.Text(strings.Trim(name, "{}")) })
 	}
 	s.Inputs, s.Confirm = maps.Clone(s.Inputs), fill(s.Confirm)
 	for name, text := range s.Inputs {
@@ -218,7 +217,7 @@ func cronList(values []int, i int) string {
 }
 
 // cronPart is a number, a range, or all, and a step of them.
-var cronPart = regexp.MustCompile(`^(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/(\d{1,2}))?$`)
+var cronPart = Pattern(`^(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/(\d{1,2}))?$`)
 
 // cronBounds are the values of each field: minute, hour, day of the month, month,
 // day of the week.
@@ -282,7 +281,7 @@ func (s *Schedule) times() (cronTimes, error) {
 func cronValues(field string, bounds [2]int) (values []int, why string) {
 	in := map[int]bool{}
 	for part := range strings.SplitSeq(field, ",") {
-		m := cronPart.FindStringSubmatch(part)
+		m := cronPart().FindStringSubmatch(part)
 		if m == nil {
 			return nil, fmt.Sprintf("has the field %s, which is not a number, a range, a list or *", Quote(field))
 		}

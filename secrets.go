@@ -1,14 +1,13 @@
 package ops
 
 import (
-	"regexp"
 	"strings"
 	"unicode/utf8"
 )
 
 // Secret shapes: personal and GitHub tokens, JWTs, AWS keys, key files, bearer
 // headers. They are matched anywhere in the text.
-var secretShape = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY|(?i:\bbearer\s+[A-Za-z0-9._~+/-]{16,})|(?i:xox[abprs]-[A-Za-z0-9-]{10,})`)
+var secretShape = Pattern(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY|(?i:\bbearer\s+[A-Za-z0-9._~+/-]{16,})|(?i:xox[abprs]-[A-Za-z0-9-]{10,})`)
 
 // secretMarks are what one of secretShape's alternatives must hold, in lower case.
 var secretMarks = []string{"eyj", "gh", "github_pat_", "akia", "asia", "-----begin", "bearer", "xox"}
@@ -19,7 +18,7 @@ func LooksSecret(s string) bool {
 	lower := strings.ToLower(s)
 	for _, mark := range secretMarks {
 		if strings.Contains(lower, mark) {
-			return secretShape.MatchString(s)
+			return secretShape().MatchString(s)
 		}
 	}
 	return false

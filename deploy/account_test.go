@@ -93,7 +93,7 @@ func (a *account) deploy(t testing.TB, format string) *account {
 	a.roles, a.buckets, a.secrets = map[string]*role{}, map[string]any{}, map[string]any{}
 	a.attached, a.stacks = map[string]any{}, map[string]*cfn.Stack{}
 	exports := map[string]string{}
-	a.add(t, "synops-bootstrap", templates.Bootstrap, a.bootstrapParameters(format), exports)
+	a.add(t, "synops-bootstrap", templates.Bootstrap(), a.bootstrapParameters(format), exports)
 	for _, lane := range ops.Lanes() {
 		a.add(t, "synops-lane-"+string(lane), templates.Lane, a.laneParameters(lane), exports)
 	}

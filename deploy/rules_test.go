@@ -14,7 +14,7 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/cfn"
 )
 
-var sources = map[string][]byte{"bootstrap.yaml": templates.Bootstrap, "lane.yaml": templates.Lane}
+var sources = map[string][]byte{"bootstrap.yaml": templates.Bootstrap(), "lane.yaml": templates.Lane}
 
 func TestTemplatesFitInACall(t *testing.T) {
 	for name, source := range sources {
@@ -26,7 +26,7 @@ func TestTemplatesFitInACall(t *testing.T) {
 
 // TestLint asks cfn-lint where it is installed; the rules below need nothing.
 func TestLint(t *testing.T) {
-	if n := bytes.Count(slices.Concat(templates.Bootstrap, templates.Lane), []byte("ignore_checks")); n != 1 {
+	if n := bytes.Count(slices.Concat(templates.Bootstrap(), templates.Lane), []byte("ignore_checks")); n != 1 {
 		t.Errorf("cfn-lint is told to look away %d times, want once: at the minutes of the project", n)
 	}
 	lint, err := exec.LookPath("cfn-lint")

@@ -6,6 +6,7 @@ package templates
 import (
 	"bytes"
 	_ "embed"
+	"sync"
 )
 
 //go:embed bootstrap.yaml
@@ -13,8 +14,9 @@ var bootstrap []byte
 
 // Bootstrap is deployed once for each account, by an administrator: who may do
 // what, and where documents, bundles and secrets are kept. CloudFormation takes 51,200
-// bytes, so what only its readers need is left out: comments, and room.
-var Bootstrap = compact(bootstrap)
+// bytes, so what only its readers need is left out: comments, and room. The bytes are
+// everybody's: they are not to be changed.
+var Bootstrap = sync.OnceValue(func() []byte { return compact(bootstrap) })
 
 // compact leaves out the lines that hold a comment alone, or nothing, and has each
 // line stand as far left as what it belongs to allows. It is not for blocks of text

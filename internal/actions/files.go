@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,7 +14,7 @@ import (
 )
 
 // outputName is what an output may be called.
-var outputName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+var outputName = ops.Pattern(`^[a-z][a-z0-9-]*$`)
 
 // SetOutput appends an output of the step to the file that GITHUB_OUTPUT names; ""
 // is none, and nothing is written. A value is one line: what would end it is an
@@ -24,7 +23,7 @@ func SetOutput(file, name, value string) error {
 	switch {
 	case file == "":
 		return nil
-	case !outputName.MatchString(name) || strings.ContainsAny(value, "\r\n") || !utf8.ValidString(value):
+	case !outputName().MatchString(name) || strings.ContainsAny(value, "\r\n") || !utf8.ValidString(value):
 		return ops.Errorf(ops.Internal, "the output %s=%s is not one line.", ops.Quote(name), ops.Quote(value))
 	}
 	return appendTo(file, []byte(name+"="+value+"\n"))

@@ -2,7 +2,6 @@ package adminapi
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -13,7 +12,7 @@ const mostShown = 300
 
 const withheld = "[withheld: it looks like a secret]"
 
-var email = regexp.MustCompile(`[A-Za-z0-9._%+'-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)
+var email = ops.Pattern(`[A-Za-z0-9._%+'-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)
 
 // show quotes text from outside for a message: e-mail addresses are masked,
 // invisible and control characters escaped, long texts cut; and a text that holds
@@ -39,7 +38,7 @@ func (c *Client) escape(text string) string {
 	if c.mask != nil {
 		text = c.mask(text)
 	}
-	text = email.ReplaceAllStringFunc(strings.ToValidUTF8(text, "\uFFFD"), func(s string) string {
+	text = email().ReplaceAllStringFunc(strings.ToValidUTF8(text, "\uFFFD"), func(s string) string {
 		return ops.MaskEmail(strings.Replace(s, "%40", "@", 1))
 	})
 	runes, cut := []rune(text), ""

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -90,7 +89,7 @@ func Load(ctx context.Context, o Options) (aws.Config, error) {
 	if o.RoleARN == "" || !InActions(o.Getenv) {
 		return renewing(cfg), nil
 	}
-	if !rolePattern.MatchString(o.RoleARN) {
+	if len(o.RoleARN) > mostRole || !rolePattern().MatchString(o.RoleARN) {
 		return aws.Config{}, &ops.Error{Code: ops.Invalid, Message: ops.Quote(o.RoleARN) + " is not a role's ARN.", Hint: "It looks like arn:aws:iam::111111111111:role/synops-observe."}
 	}
 	token, err := newIDToken(&o)
@@ -138,13 +137,16 @@ func InActions(getenv func(string) string) bool {
 	return getenv != nil && getenv(varTokenURL) != "" && getenv(varToken) != ""
 }
 
-var rolePattern = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$`)
+// mostRole is more than IAM's limits for path and name add up to.
+const mostRole = 560
 
-var notInSession = regexp.MustCompile(`[^A-Za-z0-9_+=,.@-]+`)
+var rolePattern = ops.Pattern(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$`)
+
+var notInSession = ops.Pattern(`[^A-Za-z0-9_+=,.@-]+`)
 
 // SessionName makes a name that STS takes: 2 to 64 of [\w+=,.@-].
 func SessionName(s string) string {
-	s = notInSession.ReplaceAllString(s, "-")
+	s = notInSession().ReplaceAllString(s, "-")
 	if len(s) < 2 {
 		return "synops"
 	}

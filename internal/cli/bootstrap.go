@@ -57,7 +57,7 @@ func (a *app) bootstrap(ctx context.Context, choice *environments.Choice, f *app
 			return err
 		}
 	}
-	s, err := d.Stack(ctx, deploy.Want{Name: deploy.BootstrapStack, Template: templates.Bootstrap, Asked: asked, Known: d.BootstrapKnown(ctx, core(file), a.gitHub())})
+	s, err := d.Stack(ctx, deploy.Want{Name: deploy.BootstrapStack, Template: templates.Bootstrap(), Asked: asked, Known: d.BootstrapKnown(ctx, core(file), a.gitHub())})
 	if err != nil {
 		return err
 	}

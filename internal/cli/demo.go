@@ -101,7 +101,7 @@ func (d *demo) publish(ctx context.Context) error {
 	return err
 }
 
-var digestInText = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+var digestInText = ops.Pattern(`sha256:[0-9a-f]{64}`)
 
 func (d *demo) remove(ctx context.Context) error {
 	d.scene("Plan the removal of a user: nothing is changed yet")
@@ -110,7 +110,7 @@ func (d *demo) remove(ctx context.Context) error {
 		return err
 	}
 	d.scene("Remove the user, bound to that plan and confirmed with the answer it asks for")
-	_, err = d.command(ctx, exitSucceeded, nil, "run", "remove-user", "users=3350397", "-e", "dev", "--plan", digestInText.FindString(plan), "--confirm", "rroe")
+	_, err = d.command(ctx, exitSucceeded, nil, "run", "remove-user", "users=3350397", "-e", "dev", "--plan", digestInText().FindString(plan), "--confirm", "rroe")
 	return err
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -165,7 +164,7 @@ func (a *app) answers(f *runFlags) (launcher.Answers, error) {
 // An untilFlag is a time to leave after, or a stage.
 type untilFlag struct{ f *runFlags }
 
-var stageName = regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
+var stageName = ops.Pattern(`^[a-z]+(-[a-z]+)*$`)
 
 func (u *untilFlag) String() string { return "" }
 func (u *untilFlag) Type() string   { return "duration" }
@@ -175,7 +174,7 @@ func (u *untilFlag) Set(s string) error {
 	switch {
 	case err == nil:
 		u.f.until = d
-	case stageName.MatchString(s):
+	case stageName().MatchString(s):
 		u.f.stage = s
 	default:
 		return errors.New("it is a time such as 330m, or a stage's name")

@@ -6,7 +6,6 @@ import (
 	"debug/elf"
 	"fmt"
 	"path"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -77,7 +76,7 @@ func notBundled(reason string, cause error) error {
 	return &ops.Error{Code: ops.Invalid, Message: "This file cannot be bundled: " + reason, Hint: "Leave out --binary to build it here, or take a release's file.", Err: cause}
 }
 
-var releaseVersion = regexp.MustCompile(`^v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`)
+var releaseVersion = ops.Pattern(`^v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`)
 
 // CheckReleased refuses a binary that is not a release, by the guard released: its
 // version must be a tag such as v1.4.0 that matches tags (path.Match, "": any), and
@@ -85,7 +84,7 @@ var releaseVersion = regexp.MustCompile(`^v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|
 func (b *Binary) CheckReleased(env ops.EnvironmentName, tags string) error {
 	var reason string
 	switch matches, err := path.Match(tags, b.Version); {
-	case !releaseVersion.MatchString(b.Version):
+	case !releaseVersion().MatchString(b.Version):
 		reason = fmt.Sprintf("its version is %s, which is no release's", ops.Quote(b.Version))
 	case tags != "" && (err != nil || !matches):
 		reason = fmt.Sprintf("its version %s does not match release_tags %s", b.Version, ops.Quote(tags))
@@ -135,10 +134,10 @@ type version struct {
 	rest   string
 }
 
-var versionPattern = regexp.MustCompile(`^v([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?$`)
+var versionPattern = ops.Pattern(`^v([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?$`)
 
 func versionParts(s string) *version {
-	m := versionPattern.FindStringSubmatch(s)
+	m := versionPattern().FindStringSubmatch(s)
 	if m == nil {
 		return nil
 	}

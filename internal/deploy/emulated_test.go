@@ -100,7 +100,7 @@ func (e *emulated) bootstrap() {
 	e.t.Helper()
 	d := e.as("")
 	known := d.BootstrapKnown(e.t.Context(), "Sage-Bionetworks/synapse-ops-core", nil)
-	if _, err := e.apply(d, deploy.Want{Name: deploy.BootstrapStack, Template: templates.Bootstrap, Known: known,
+	if _, err := e.apply(d, deploy.Want{Name: deploy.BootstrapStack, Template: templates.Bootstrap(), Known: known,
 		Asked: map[string]string{"OrgId": "7", "OpsRepositoryId": "42", "SubjectFormat": "classic"}}); err != nil {
 		e.t.Fatal(err)
 	}
@@ -273,12 +273,12 @@ func TestEmulated_Bootstrap(t *testing.T) {
 	if r := ops.Refused(d.CheckAdministrator()); r == nil || r.Guard != "bootstrap-role" {
 		t.Errorf("the deployment role: %v, want a refusal", r)
 	}
-	_, err := e.apply(d, deploy.Want{Name: deploy.BootstrapStack, Template: templates.Bootstrap, Asked: map[string]string{"CoreRepository": "other"}})
+	_, err := e.apply(d, deploy.Want{Name: deploy.BootstrapStack, Template: templates.Bootstrap(), Asked: map[string]string{"CoreRepository": "other"}})
 	wantError(t, err, ops.Denied, "cloudformation:CreateChangeSet")
 	if err := e.as("").CheckAdministrator(); err != nil {
 		t.Errorf("the administrator: %v", err)
 	}
-	if p, err := e.apply(e.as(""), deploy.Want{Name: deploy.BootstrapStack, Template: templates.Bootstrap}); err != nil || p.Kind != deploy.Unchanged {
+	if p, err := e.apply(e.as(""), deploy.Want{Name: deploy.BootstrapStack, Template: templates.Bootstrap()}); err != nil || p.Kind != deploy.Unchanged {
 		t.Errorf("bootstrap again: %+v, %v", p, err)
 	}
 }

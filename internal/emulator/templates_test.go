@@ -21,7 +21,7 @@ import (
 
 func bootstrapChange() stackChange {
 	return stackChange{
-		name: "synops-bootstrap", template: string(templates.Bootstrap),
+		name: "synops-bootstrap", template: string(templates.Bootstrap()),
 		capabilities: []cftypes.Capability{cftypes.CapabilityCapabilityNamedIam},
 		parameters: map[string]string{
 			"Environment": "dev", "GitHubOrg": "Sage-Bionetworks", "OrgId": "1234", "OpsRepository": "synapse-ops-dev",
@@ -223,7 +223,7 @@ func TestTemplates_BoundedRolesOnly(t *testing.T) {
 // one uses is.
 func TestTemplates_UseEveryType(t *testing.T) {
 	used := map[string]bool{}
-	for _, body := range [][]byte{templates.Bootstrap, templates.Lane} {
+	for _, body := range [][]byte{templates.Bootstrap(), templates.Lane} {
 		read, err := cfn.Parse(body)
 		if err != nil {
 			t.Fatal(err)

@@ -107,6 +107,13 @@ func TestNormalizeHost(t *testing.T) {
 		{"line end", "https://a.example.org\n", ""},
 		{"Kelvin sign that folds to k", "https://\u212A.example.org", ""},
 		{"trailing dot", "https://a.example.org.", ""},
+		{"longest label", "https://" + strings.Repeat("a", 63) + ".org", "https://" + strings.Repeat("a", 63) + ".org"},
+		{"label too long", "https://" + strings.Repeat("a", 64) + ".org", ""},
+		{"longest name", "https://" + strings.Repeat("abcd.", 50) + "org", "https://" + strings.Repeat("abcd.", 50) + "org"},
+		{"name too long", "https://" + strings.Repeat("abcd.", 50) + "org1", ""},
+		{"empty label", "https://a..example.org", ""},
+		{"label that ends with a hyphen", "https://a-.example.org", ""},
+		{"other v6", "http://[::2]:8544", ""},
 		{"zone", "http://[::1%25eth0]:80", ""},
 		{"backslash", `https://a.example.org\@b.example.org`, ""},
 	}

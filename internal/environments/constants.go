@@ -27,7 +27,7 @@ func ParseConstants(source string, data []byte) (map[string]map[string]string, e
 func (r *reader) constants(n ast.Node) map[string]map[string]string {
 	out := map[string]map[string]string{}
 	for _, section := range r.mapping(n, "the constants", nil) {
-		if !taskRule.pattern.MatchString(section.key) {
+		if !taskRule.holds(section.key) {
 			r.wrong(section.at, "constants: %s is not %s, or %q.", ops.Quote(section.key), taskRule.words, ops.Shared)
 			continue
 		}

@@ -2,6 +2,7 @@ package environments_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,6 +136,28 @@ func TestParse_Bounds(t *testing.T) {
 				t.Errorf("error is %.100v, want one that is invalid", err)
 			}
 		})
+	}
+}
+
+// TestParse_Lengths: each name may be as long as its service takes, and no longer.
+func TestParse_Lengths(t *testing.T) {
+	for what, c := range map[string]struct {
+		most   int
+		format string
+	}{
+		"an environment": {31, "environments: {%s: {repository: o/r, synapse_hosts: [https://a.example.org]}}"},
+		"a stack":        {63, "environments: {dev: {repository: o/r, synapse_hosts: [https://a.example.org], stack: %s}}"},
+		"a secret":       {512, "environments: {dev: {repository: o/r, synapse_hosts: [https://a.example.org], secret: %s}}"},
+		"a token source": {512, "environments: {dev: {repository: o/r, synapse_hosts: [https://a.example.org], token_source: 'awssecretsmanager:%s'}}"},
+		"an owner":       {39, "github: {owner: %s}\nenvironments: {dev: {repository: o/r, synapse_hosts: [https://a.example.org]}}"},
+		"core":           {100, "github: {core: %s}\nenvironments: {dev: {repository: o/r, synapse_hosts: [https://a.example.org]}}"},
+	} {
+		for extra, wrong := range []bool{false, true} {
+			text := fmt.Sprintf(c.format, strings.Repeat("a", c.most+extra))
+			if _, err := environments.Parse("x", []byte(text)); (err != nil) != wrong || wrong && ops.CodeOf(err) != ops.Invalid {
+				t.Errorf("%s of %d bytes: %v", what, c.most+extra, err)
+			}
+		}
 	}
 }
 

@@ -3,15 +3,27 @@ package environments
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
 
-// hostName is a DNS name or an IPv4 address; "[::1]" is the only IPv6 one.
-var hostName = regexp.MustCompile(`^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*|::1)$`)
+var hostLabel = ops.Pattern(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$`)
+
+// hostName tells whether s is a DNS name or an IPv4 address; "::1" is the only IPv6
+// one.
+func hostName(s string) bool {
+	if s == "::1" {
+		return true
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if len(label) > 63 || !hostLabel().MatchString(label) {
+			return false
+		}
+	}
+	return len(s) <= 253
+}
 
 // NormalizeHost returns a service's base URL in the one form that is compared:
 // lower case, no path, no default port. The error is Invalid. Accepted are https,
@@ -38,7 +50,7 @@ func NormalizeHost(s string) (string, error) {
 		return wrong("%s does not begin with https://.", ops.Quote(s))
 	case strings.ContainsAny(s, "?#") || strings.Trim(u.Path, "/") != "":
 		return wrong("%s has more than a host: no path, query or fragment is taken.", ops.Quote(s))
-	case len(name) > 253 || !hostName.MatchString(name):
+	case !hostName(name):
 		return wrong("%s has no valid host name.", ops.Quote(s))
 	case scheme == "http" && !ops.Loopback("http://"+bracket(name)):
 		return wrong("%s would send the token unencrypted: plain http is for this machine only.", ops.Quote(s))

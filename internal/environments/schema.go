@@ -24,27 +24,34 @@ var keys = []string{
 
 // A rule is what a text must match, and that in words.
 type rule struct {
-	pattern *regexp.Regexp
+	pattern func() *regexp.Regexp
+	most    int // bytes; 0: as many as the pattern takes
 	words   string
 }
 
+// holds tells whether s keeps the rule. Long limits are counted, not matched: a
+// repetition's count multiplies what its pattern takes to compile.
+func (r *rule) holds(s string) bool {
+	return (r.most == 0 || len(s) <= r.most) && r.pattern().MatchString(s)
+}
+
 var (
-	nameRule       = rule{regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`), "lower-case letters, digits and hyphens, such as dev"}
-	ownerRule      = rule{regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})$`), "a GitHub owner such as Sage-Bionetworks"}
-	coreRule       = rule{regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`), "a repository's name without its owner, such as synapse-ops-core"}
-	repositoryRule = rule{regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9_.-]{1,100}$`), "owner/name, such as Sage-Bionetworks/synapse-ops-dev"}
-	releaseRule    = rule{regexp.MustCompile(`^v[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:-[0-9A-Za-z.-]{1,40})?$`), "a release's tag such as v1.4.0"}
-	ownersRule     = rule{regexp.MustCompile(`^@[A-Za-z0-9-]{1,39}(?:/[a-z0-9_.-]{1,100})?(?: @[A-Za-z0-9-]{1,39}(?:/[a-z0-9_.-]{1,100})?){0,5}$`), "GitHub teams or people, such as @Sage-Bionetworks/operations"}
-	accountRule    = rule{regexp.MustCompile(`^[0-9]{12}$`), "an AWS account of 12 digits"}
-	regionRule     = rule{regexp.MustCompile(`^[a-z]{2}(?:-[a-z]+){1,3}-[0-9]$`), "an AWS region such as us-east-1"}
-	stackRule      = rule{regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`), "letters, digits and hyphens"}
-	secretRule     = rule{regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`), "a secret's name in Secrets Manager, such as /synapse/admin-pat"}
-	vpcRule        = rule{regexp.MustCompile(`^vpc-(?:[0-9a-f]{8}|[0-9a-f]{17})$`), "a VPC's ID such as vpc-0a1b2c3d"}
-	taskRule       = rule{regexp.MustCompile(`^[a-z0-9]+(?:-[a-z0-9]+)*$`), "a task's name such as remove-user"}
+	nameRule       = rule{ops.Pattern(`^[a-z][a-z0-9-]*$`), 31, "lower-case letters, digits and hyphens, such as dev"}
+	ownerRule      = rule{ops.Pattern(`^[A-Za-z0-9][A-Za-z0-9-]*$`), 39, "a GitHub owner such as Sage-Bionetworks"}
+	coreRule       = rule{ops.Pattern(`^[A-Za-z0-9_.-]+$`), 100, "a repository's name without its owner, such as synapse-ops-core"}
+	repositoryRule = rule{ops.Pattern(`^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9_.-]{1,100}$`), 0, "owner/name, such as Sage-Bionetworks/synapse-ops-dev"}
+	releaseRule    = rule{ops.Pattern(`^v[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:-[0-9A-Za-z.-]{1,40})?$`), 0, "a release's tag such as v1.4.0"}
+	ownersRule     = rule{ops.Pattern(`^@[A-Za-z0-9-]{1,39}(?:/[a-z0-9_.-]{1,100})?(?: @[A-Za-z0-9-]{1,39}(?:/[a-z0-9_.-]{1,100})?){0,5}$`), 0, "GitHub teams or people, such as @Sage-Bionetworks/operations"}
+	accountRule    = rule{ops.Pattern(`^[0-9]{12}$`), 0, "an AWS account of 12 digits"}
+	regionRule     = rule{ops.Pattern(`^[a-z]{2}(?:-[a-z]+){1,3}-[0-9]$`), 0, "an AWS region such as us-east-1"}
+	stackRule      = rule{ops.Pattern(`^[A-Za-z0-9][A-Za-z0-9-]*$`), 63, "letters, digits and hyphens"}
+	secretRule     = rule{ops.Pattern(`^[A-Za-z0-9/_+=.@-]+$`), 512, "a secret's name in Secrets Manager, such as /synapse/admin-pat"}
+	vpcRule        = rule{ops.Pattern(`^vpc-(?:[0-9a-f]{8}|[0-9a-f]{17})$`), 0, "a VPC's ID such as vpc-0a1b2c3d"}
+	taskRule       = rule{ops.Pattern(`^[a-z0-9]+(?:-[a-z0-9]+)*$`), 0, "a task's name such as remove-user"}
 	tokenRules     = map[string]rule{
-		"env":               {regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`), "env: and the name of a variable"},
-		"file":              {regexp.MustCompile(`^[^\x00-\x1f\x7f]+$`), "file: and a path"},
-		"awssecretsmanager": {secretRule.pattern, "awssecretsmanager: and a secret's name"},
+		"env":               {ops.Pattern(`^[A-Za-z_][A-Za-z0-9_]*$`), 0, "env: and the name of a variable"},
+		"file":              {ops.Pattern(`^[^\x00-\x1f\x7f]+$`), 0, "file: and a path"},
+		"awssecretsmanager": {secretRule.pattern, secretRule.most, "awssecretsmanager: and a secret's name"},
 	}
 )
 
@@ -117,7 +124,7 @@ func (r *reader) github(f *File, n ast.Node) {
 func (r *reader) environments(f *File, n ast.Node) {
 	hosts, accounts := map[string]string{}, map[string]string{}
 	for _, p := range r.mapping(n, "environments", nil) {
-		if !nameRule.pattern.MatchString(p.key) {
+		if !nameRule.holds(p.key) {
 			r.wrong(p.at, "the environment's name %s is not %s.", ops.Quote(p.key), nameRule.words)
 			continue
 		}
@@ -270,7 +277,7 @@ func (e *entry) releases(n ast.Node) bool {
 
 func (e *entry) readSchedules(n ast.Node) {
 	for _, p := range e.mapping(n, "schedules", nil) {
-		if !taskRule.pattern.MatchString(p.key) {
+		if !taskRule.holds(p.key) {
 			e.wrong(p.at, "schedules: %s is not %s.", ops.Quote(p.key), taskRule.words)
 			continue
 		}
@@ -294,7 +301,7 @@ func (e *entry) tokenSource(n ast.Node, key string) string {
 		e.wrong(n, "%s names no known source. It is env:NAME, file:PATH or awssecretsmanager:NAME.", key)
 		return ""
 	}
-	if !rule.pattern.MatchString(name) {
+	if !rule.holds(name) {
 		e.wrong(n, "%s %s is not %s.", key, ops.Quote(s), rule.words)
 		return ""
 	}
@@ -315,7 +322,7 @@ func (e *entry) stored(n ast.Node, key string) string {
 // match returns a text that keeps the rule, "" once something is wrong.
 func (r *reader) match(n ast.Node, what string, rule rule) string {
 	s := r.text(n, what)
-	if s != "" && !rule.pattern.MatchString(s) {
+	if s != "" && !rule.holds(s) {
 		r.wrong(n, "%s %s is not %s.", what, ops.Quote(s), rule.words)
 		return ""
 	}

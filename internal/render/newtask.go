@@ -3,20 +3,19 @@ package render
 import (
 	"fmt"
 	"go/format"
-	"regexp"
 	"slices"
 	"strings"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
 
-var taskName = regexp.MustCompile(`^[a-z][a-z0-9]*(?:-[a-z0-9]+){1,7}$`)
+var taskName = ops.Pattern(`^[a-z][a-z0-9]*(?:-[a-z0-9]+){1,7}$`)
 
 // NewTask renders a task to be filled in and its test, and the entry for the list in
 // catalog.go. Both compile, and the test fails until everything is described. The
 // error is Invalid: the name is no task's.
 func NewTask(name ops.TaskName) (files []File, entry string, err error) {
-	if !taskName.MatchString(string(name)) || len(name) > 40 {
+	if !taskName().MatchString(string(name)) || len(name) > 40 {
 		return nil, "", &ops.Error{Code: ops.Invalid, Message: fmt.Sprintf("%s is no name for a task.", ops.Quote(string(name))), Hint: "A name is a verb and what it is about, in lower case with a hyphen between words, at most 40 characters: rename-team."}
 	}
 	words := strings.Split(string(name), "-")

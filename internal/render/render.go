@@ -15,6 +15,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -145,9 +146,12 @@ func (s *Source) offered(env *ops.Environment) []*ops.Task {
 //go:embed templates
 var templates embed.FS
 
-var parsed = template.Must(template.New("").Funcs(template.FuncMap{
-	"quoted": quoted, "cell": cell,
-}).ParseFS(must(fs.Sub(templates, "templates")), "*.tmpl"))
+// parsed is not parsed at the start of a process: few of them render.
+var parsed = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{
+		"quoted": quoted, "cell": cell,
+	}).ParseFS(must(fs.Sub(templates, "templates")), "*.tmpl"))
+})
 
 func must(f fs.FS, err error) fs.FS {
 	if err != nil {
@@ -158,7 +162,7 @@ func must(f fs.FS, err error) fs.FS {
 
 func execute(name string, data any) ([]byte, error) {
 	var b bytes.Buffer
-	if err := parsed.ExecuteTemplate(&b, name, data); err != nil {
+	if err := parsed().ExecuteTemplate(&b, name, data); err != nil {
 		return nil, fmt.Errorf("rendering %s: %w", name, err)
 	}
 	return b.Bytes(), nil

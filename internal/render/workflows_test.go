@@ -361,7 +361,7 @@ func TestWorkflowsKeepTheRules(t *testing.T) {
 func TestRolesTrustTheWorkflowsThereAre(t *testing.T) {
 	s, _ := committed(t)
 	trusted := map[string]bool{}
-	for _, m := range regexp.MustCompile(`/(\.github/workflows/[A-Za-z0-9_.-]+)@`).FindAllStringSubmatch(string(templates.Bootstrap), -1) {
+	for _, m := range regexp.MustCompile(`/(\.github/workflows/[A-Za-z0-9_.-]+)@`).FindAllStringSubmatch(string(templates.Bootstrap()), -1) {
 		trusted[m[1]] = true
 	}
 	used := map[string]bool{}

@@ -2,7 +2,6 @@ package secret
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -24,9 +23,13 @@ type Source struct{ Scheme, Name string }
 func (s Source) String() string { return s.Scheme + ":" + s.Name }
 
 var (
-	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	managedName  = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]{1,512}$`)
+	variableName = ops.Pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	managedName  = ops.Pattern(`^[A-Za-z0-9/_+=.@:-]+$`)
 )
+
+// mostName is Secrets Manager's limit. It is counted, not matched: a repetition's
+// count multiplies what its pattern takes to compile.
+const mostName = 512
 
 const sourceHint = "A source is env:NAME, file:PATH or awssecretsmanager:NAME."
 
@@ -40,11 +43,11 @@ func ParseSource(s string) (Source, error) {
 	var rule string
 	switch scheme {
 	case SchemeEnv:
-		ok, rule = variableName.MatchString(name), "the name of a variable, such as env:SYNAPSE_ADMIN_PAT"
+		ok, rule = variableName().MatchString(name), "the name of a variable, such as env:SYNAPSE_ADMIN_PAT"
 	case SchemeFile:
 		ok, rule = name != "" && !strings.ContainsRune(name, 0), "a path"
 	case SchemeManager:
-		ok, rule = managedName.MatchString(name), "a secret's name, such as awssecretsmanager:/synapse/admin-pat"
+		ok, rule = len(name) <= mostName && managedName().MatchString(name), "a secret's name, such as awssecretsmanager:/synapse/admin-pat"
 	case SchemePipe:
 		_, err := descriptor(name)
 		ok, rule = err == nil, "the number of an inherited file descriptor: 0, or 3 to 1023"

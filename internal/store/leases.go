@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"regexp"
 	"strings"
 	"time"
 
@@ -18,7 +17,7 @@ const (
 	liftedSuffix   = ".lifted"
 )
 
-var leaseName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$`)
+var leaseName = ops.Pattern(`^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$`)
 
 // AcquireLease takes the name for l's run with the next fence, which got tells. It
 // may when the lease was never taken or is released, when an earlier attempt of
@@ -180,7 +179,7 @@ func contradiction(folder string, n int) error {
 }
 
 func folderOfLease(env ops.EnvironmentName, name string) (string, error) {
-	if !leaseName.MatchString(name) {
+	if !leaseName().MatchString(name) {
 		return "", &ops.Error{Code: ops.Invalid, Message: ops.Quote(name) + " is not a lease's name.", Hint: `It is letters, digits, ".", "_" and "-", in parts joined by "/", such as stack/544.`}
 	}
 	return leaseFolder(env, name), nil

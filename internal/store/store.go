@@ -17,7 +17,6 @@ package store
 import (
 	"context"
 	"net/url"
-	"regexp"
 	"strings"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -32,14 +31,14 @@ type Store struct {
 // New returns the store over a driver.
 func New(d Driver) *Store { return &Store{driver: d} }
 
-var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+var scheme = ops.Pattern(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 
 // Open returns the store that a URL names and makes its folder if need be:
 // file:///abs/dir, percent-encoded where it must be, or a path as it is. The error
 // is Invalid when it is neither.
 func Open(ctx context.Context, place string) (*Store, error) {
 	dir := place
-	if scheme.MatchString(place) {
+	if scheme().MatchString(place) {
 		var err error
 		if dir, err = folderOf(place); err != nil {
 			return nil, err

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -17,18 +16,21 @@ import (
 )
 
 var (
-	repositoryPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
-	commitPattern     = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	refPattern        = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}$`)
+	repositoryPattern = ops.Pattern(`^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
+	commitPattern     = ops.Pattern(`^[0-9a-f]{40}$`)
+	refPattern        = ops.Pattern(`^[A-Za-z0-9_][A-Za-z0-9._/-]*$`)
 )
+
+// mostRef is more than any branch or tag is called.
+const mostRef = 200
 
 // CheckSource refuses what names no repository or ref; the error is Invalid.
 // Nothing that passes begins with "-" or holds what git reads as a pattern.
 func CheckSource(src Source) error {
 	switch {
-	case !repositoryPattern.MatchString(src.Repository):
+	case !repositoryPattern().MatchString(src.Repository):
 		return &ops.Error{Code: ops.Invalid, Message: ops.Quote(src.Repository) + " is not owner/name of a repository.", Hint: "Such as Sage-Bionetworks/Synapse-Stack-Builder."}
-	case !refPattern.MatchString(src.Ref) || strings.Contains(src.Ref, "..") || strings.Contains(src.Ref, "//") || strings.HasSuffix(src.Ref, ".lock"):
+	case len(src.Ref) > mostRef || !refPattern().MatchString(src.Ref) || strings.Contains(src.Ref, "..") || strings.Contains(src.Ref, "//") || strings.HasSuffix(src.Ref, ".lock"):
 		return &ops.Error{Code: ops.Invalid, Message: ops.Quote(src.Ref) + " is not a branch, a tag or a commit.", Hint: "Such as develop, or the 40 hex digits of a commit."}
 	}
 	return nil
@@ -49,7 +51,7 @@ func (r *Runner) Commit(ctx context.Context, src Source) (string, error) {
 	if err := CheckSource(src); err != nil {
 		return "", err
 	}
-	if commitPattern.MatchString(src.Ref) {
+	if commitPattern().MatchString(src.Ref) {
 		return src.Ref, nil
 	}
 	g, err := r.openGit(ctx)
@@ -70,7 +72,7 @@ func pick(src Source, out string) (string, error) {
 	found := map[string]string{}
 	for line := range strings.Lines(out) {
 		commit, ref, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		if commitPattern.MatchString(commit) {
+		if commitPattern().MatchString(commit) {
 			found[ref] = commit
 		}
 	}
@@ -91,7 +93,7 @@ func pick(src Source, out string) (string, error) {
 
 // fetch checks the source out at its commit, without history.
 func (r *Runner) fetch(ctx context.Context, dir, into string, src Source) error {
-	if !commitPattern.MatchString(src.Commit) {
+	if !commitPattern().MatchString(src.Commit) {
 		return ops.Errorf(ops.Invalid, "%s is not a commit: resolve it first.", ops.Quote(src.Commit))
 	}
 	g, err := r.openGit(ctx)

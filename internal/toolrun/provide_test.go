@@ -115,6 +115,8 @@ func TestCommit_Resolves(t *testing.T) {
 		{repository, "developp", ops.NotFound, `no branch or tag "developp"`},
 		{repository, "develop-too", ops.Denied, "is a branch of"},
 		{"Sage-Bionetworks/Other", "develop", ops.NotFound, "not found"},
+		{repository, strings.Repeat("a", 200), ops.NotFound, "no branch or tag"},
+		{repository, strings.Repeat("a", 201), ops.Invalid, "is not a branch"},
 		{repository, "--upload-pack=id", ops.Invalid, "is not a branch"},
 		{repository, "a..b", ops.Invalid, "is not a branch"},
 		{repository, "refs/heads/*", ops.Invalid, "is not a branch"},

@@ -85,7 +85,7 @@ func empty(t testing.TB, change []func(*emulator.Settings)) *World {
 func (w *World) at(url string) {
 	w.URL = url
 	w.Cloud.SetURL(url)
-	w.stack(bootstrap, templates.Bootstrap, w.Admin(), "", map[string]string{
+	w.stack(bootstrap, templates.Bootstrap(), w.Admin(), "", map[string]string{
 		"Environment": "dev", "GitHubOrg": "Sage-Bionetworks", "OrgId": "1234", "OpsRepository": "synapse-ops-dev",
 		"OpsRepositoryId": "5678", "CoreRepository": "synapse-ops-core", "SubjectFormat": "classic",
 		"AdministratorRoleArn": "arn:aws:iam::" + Account + ":user/administrator",

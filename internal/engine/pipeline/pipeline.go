@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -90,9 +89,12 @@ func (e *Engine) Name() string { return engineName }
 // Poll is how long a follower waits between looks at the store.
 func (e *Engine) Poll() time.Duration { return e.c.Pace.Result }
 
+// mostVariable is CodePipeline's limit for a variable's value.
+const mostVariable = 1000
+
 // CodePipeline puts variables into a build's JSON as they are: a quote in one would
 // add variables to the build.
-var safe = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,1000}$`)
+var safe = ops.Pattern(`^[A-Za-z0-9._/-]+$`)
 
 // Start asks for one execution of the lane's pipeline, on the bundle that the start
 // pins: the newest one where it pins none. The run's ID and the request's digest are
@@ -103,9 +105,9 @@ func (e *Engine) Start(ctx context.Context, s ops.Start) (ops.Execution, error) 
 	name, digest := pipelineOf(s.Lane), s.Request.Hex()
 	token := fmt.Sprintf("%s-%d", s.Run, s.N)
 	switch {
-	case !safe.MatchString(string(s.Run)) || len(digest) != 64 || !safe.MatchString(digest):
+	case len(s.Run) > mostVariable || !safe().MatchString(string(s.Run)) || len(digest) != 64 || !safe().MatchString(digest):
 		return ops.Execution{}, ops.Errorf(ops.Invalid, "run %s with request %s cannot be handed to a pipeline.", ops.Quote(string(s.Run)), ops.Quote(string(s.Request)))
-	case !tokenPattern.MatchString(token):
+	case len(token) > mostToken || !tokenPattern().MatchString(token):
 		return ops.Execution{}, ops.Errorf(ops.Invalid, "%s cannot be a pipeline's request token.", ops.Quote(token))
 	}
 	in := &codepipeline.StartPipelineExecutionInput{
@@ -128,7 +130,10 @@ func (e *Engine) Start(ctx context.Context, s ops.Start) (ops.Execution, error) 
 	return ops.Execution{Engine: engineName, ID: name + "/" + aws.ToString(out.PipelineExecutionId), At: at}, nil
 }
 
-var tokenPattern = regexp.MustCompile(`^[A-Za-z0-9-]{1,128}$`)
+// mostToken is CodePipeline's limit for a request token.
+const mostToken = 128
+
+var tokenPattern = ops.Pattern(`^[A-Za-z0-9-]+$`)
 
 func pipelineOf(lane ops.Lane) string { return "synops-" + string(lane) }
 
