@@ -213,9 +213,8 @@ func (s *Scheduler) halve(t *table, p *piece, r Record) {
 	}
 	i := slices.IndexFunc(t.pieces, func(x piece) bool { return x.Span == p.Span })
 	mid := p.Min + (p.Max-p.Min)/2
-	// A half is tried once before it is halved: the way to one bad row is long enough.
 	half := func(s Span) piece {
-		return piece{Span: s, state: pieceWaiting, rows: (p.rows + 1) / 2, group: p.group / 2, tries: splitAfter - 1, notBefore: p.notBefore}
+		return piece{Span: s, state: pieceWaiting, rows: (p.rows + 1) / 2, group: p.group / 2, tries: triesOfHalf(s.Min == s.Max), notBefore: p.notBefore}
 	}
 	t.pieces = slices.Replace(t.pieces, i, i+1, half(Span{p.Min, mid}), half(Span{mid + 1, p.Max}))
 }

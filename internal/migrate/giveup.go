@@ -31,9 +31,8 @@ func (s *Scheduler) sumFailed(t *table, c *sum, r Record) {
 	}
 	if lo < hi && isolating {
 		mid := (lo+(hi-lo)/2+1)*old.size - 1
-		// As with what cannot be copied, a half is tried once before it is halved.
 		half := func(x Span) sum {
-			return sum{Span: x, size: old.size, rows: (old.rows + 1) / 2, tries: splitAfter - 1, notBefore: old.notBefore}
+			return sum{Span: x, size: old.size, rows: (old.rows + 1) / 2, tries: triesOfHalf(x.Min/old.size == x.Max/old.size), notBefore: old.notBefore}
 		}
 		t.sums = slices.Replace(t.sums, i, i+1, half(Span{old.Min, mid}), half(Span{mid + 1, old.Max}))
 		t.open++
@@ -50,6 +49,15 @@ func (s *Scheduler) sumFailed(t *table, c *sum, r Record) {
 	}
 	s.tooBad(r.Reason)
 	s.advance(t)
+}
+
+// triesOfHalf: a half is tried once before it is halved, for the way to one bad row
+// is long enough; what cannot be halved is not, so it has all its tries.
+func triesOfHalf(last bool) int {
+	if last {
+		return 0
+	}
+	return splitAfter - 1
 }
 
 // unsure is what could not be compared when that was tried last, neighbors joined.
