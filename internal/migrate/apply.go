@@ -205,12 +205,13 @@ func (s *Scheduler) halve(t *table, p *piece, r Record) {
 	if p.Min == p.Max {
 		p.state = pieceGivenUp
 		t.givenUp = append(t.givenUp, p.Span)
-		s.times.gaveUp(Backup, t.name, p.Span, r.Reason)
+		s.times.gaveUp(Failure{Kind: Backup, Type: t.name, Span: p.Span, Reason: r.Reason})
 		s.tooBad(r.Reason)
 		t.settleHead()
 		s.advance(t)
 		return
 	}
+	t.halved = append(t.halved, halving{p.Span, false})
 	i := slices.IndexFunc(t.pieces, func(x piece) bool { return x.Span == p.Span })
 	mid := p.Min + (p.Max-p.Min)/2
 	half := func(s Span) piece {

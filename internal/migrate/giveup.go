@@ -30,6 +30,7 @@ func (s *Scheduler) sumFailed(t *table, c *sum, r Record) {
 		}
 	}
 	if lo < hi && isolating {
+		t.halved = append(t.halved, halving{old.Span, true})
 		mid := (lo+(hi-lo)/2+1)*old.size - 1
 		half := func(x Span) sum {
 			return sum{Span: x, size: old.size, rows: (old.rows + 1) / 2, tries: triesOfHalf(x.Min/old.size == x.Max/old.size), notBefore: old.notBefore}
@@ -40,9 +41,11 @@ func (s *Scheduler) sumFailed(t *table, c *sum, r Record) {
 	}
 	t.sums[i].done, t.sums[i].answers = true, [2][]Bin{}
 	t.open--
-	s.times.gaveUp(Checksum, t.name, old.Span, r.Reason)
-	if differs := t.stage == stageRefine; !s.o.NoRestore && (differs || t.stage == stageCheck && isolating) {
-		t.copiedBlind = addSpan(t.copiedBlind, old.Span)
+	differs := t.stage == stageRefine
+	blind := !s.o.NoRestore && (differs || t.stage == stageCheck && isolating)
+	s.times.gaveUp(Failure{Kind: Checksum, Type: t.name, Span: old.Span, Reason: r.Reason, blind: blind})
+	if blind {
+		t.copiedBlind, t.blind = addSpan(t.copiedBlind, old.Span), addSpan(t.blind, old.Span)
 		t.bad = append(t.bad, Bad{Span: old.Span, Rows: max(1, old.rows, t.guess(old.Span)), Gap: unknownGap})
 	} else {
 		t.uncompared = addSpan(t.uncompared, old.Span)

@@ -18,6 +18,7 @@ type Progress struct {
 	Critical    string           // "waiting for FILE_HANDLE: repairing, 3 of 9 ranges restored"
 	Overdue     string           // a restore that takes far longer than expected; "" where none does
 	GivenUp     string           // what could not be copied or compared so far; "" where all could
+	Blind       string           // what is copied because it could not be compared; "" where nothing is
 	Silent      time.Duration    // since something was heard; 0 unless that is alarming
 }
 
@@ -74,6 +75,7 @@ func (s *Scheduler) Progress(now time.Time) Progress {
 	if given+unsure > 0 {
 		p.GivenUp = fmt.Sprintf("%d ranges could not be copied, %d not compared (%d end the run)", given, unsure, s.o.MostBad)
 	}
+	p.Blind = s.copiesBlind()
 	if longest != nil && s.marked && longest.stage != stageDone {
 		p.Critical = fmt.Sprintf("waiting for %s: %s", longest.name, doing(longest))
 	}
@@ -152,6 +154,9 @@ func (p Progress) String() string {
 	if p.GivenUp != "" {
 		fmt.Fprintf(&b, "; GIVEN UP: %s", p.GivenUp)
 	}
+	if p.Blind != "" {
+		fmt.Fprintf(&b, "; %s", p.Blind)
+	}
 	if p.Critical != "" {
 		fmt.Fprintf(&b, "; %s", p.Critical)
 	}
@@ -178,6 +183,9 @@ func (p Progress) Brief() string {
 	}
 	if p.Critical != "" {
 		parts = append(parts, p.Critical)
+	}
+	if p.Blind != "" {
+		parts = append(parts, p.Blind)
 	}
 	return strings.Join(append(parts, fmt.Sprintf("%d rows, %.0f a second", p.Rows, p.Rate)), "; ")
 }

@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -37,7 +36,7 @@ type TypeReport struct {
 
 // Report tells how far the migration is.
 func (s *Scheduler) Report(now time.Time) Report {
-	r := Report{Jobs: map[string]int{}, Frozen: s.o.Frozen, Failures: slices.Clone(s.times.failures)}
+	r := Report{Jobs: map[string]int{}, Frozen: s.o.Frozen, Failures: s.settled(s.times.failures)}
 	if s.began > 0 {
 		r.Took = now.Sub(time.UnixMilli(s.began))
 	}
@@ -97,6 +96,15 @@ func (r Report) Summary() string {
 	if r.Unsure > 0 {
 		s += fmt.Sprintf(", %d ranges could not be compared", r.Unsure)
 	}
+	blind := 0
+	for _, f := range r.Failures {
+		if f.Became == becameEqual {
+			blind++
+		}
+	}
+	if blind > 0 {
+		s += fmt.Sprintf(", %d ranges were copied whole because they could not be compared, and were compared equal then", blind)
+	}
 	if r.Differs > 0 {
 		s += fmt.Sprintf(", %d types differ in the end", r.Differs)
 	}
@@ -136,7 +144,7 @@ func (r Report) notCompared() string {
 	}
 	why := ""
 	for _, f := range r.Failures {
-		if f.GivenUp && f.Kind == Checksum {
+		if f.Became == becameUnsure {
 			why = f.Reason
 		}
 	}

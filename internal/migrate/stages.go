@@ -195,6 +195,9 @@ func (s *Scheduler) advance(t *table) {
 		s.weigh(t)
 	case t.stage == stageWeigh:
 		s.refine(t)
+	case t.stage == stageRecheck:
+		t.copiedBlind = nil // all was compared since, or is in uncompared
+		s.repair(t)
 	default:
 		s.repair(t)
 	}

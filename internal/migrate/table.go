@@ -102,6 +102,8 @@ type table struct {
 	// What no comparison could be had of: copied whole instead, and where that is not
 	// right, or comparing again failed too, never verified.
 	copiedBlind, uncompared []Span
+	blind                   []Span // all that ever were copied so
+	halved                  []halving
 	vain                    int    // parts whose comparison failed, since one went well
 	cutsOurs                bool   // the service did not cut its ranges
 	differs                 []Bad  // in the end

@@ -24,6 +24,8 @@ type Failure struct {
 	Span    Span   `json:"range"`
 	Reason  string `json:"reason"`
 	GivenUp bool   `json:"given_up,omitempty"`
+	Became  string `json:"became,omitempty"` // of the range since, a few words
+	blind   bool   // it was copied whole for that
 }
 
 type timeline struct {
@@ -61,8 +63,9 @@ func (l *timeline) failed(f *flight, reason string) {
 	}
 }
 
-func (l *timeline) gaveUp(k Kind, name string, s Span, reason string) {
-	l.failures = append(l.failures, Failure{Kind: k, Type: name, Span: s, Reason: reason, GivenUp: true})
+func (l *timeline) gaveUp(f Failure) {
+	f.GivenUp = true
+	l.failures = append(l.failures, f)
 }
 
 // Stretches returns all jobs so far, as they ran.

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -85,30 +86,25 @@ func writeTypes(b *bytes.Buffer, r migrate.Report) {
 	}
 }
 
-// failuresShown is how many failures a report lists; ranges given up come first.
+// failuresShown is how many failures a report lists; what is not right in the end comes first.
 const failuresShown = 40
 
 func writeFailures(b *bytes.Buffer, r migrate.Report) {
 	if len(r.Failures) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n## Failures\n\n%d ranges could not be copied, and %d could not be compared and are not verified. What failed otherwise was tried again, or done in another way.\n\n| | type | IDs from | to | why |\n|---|---|--:|--:|---|\n", r.GivenUp, r.Unsure)
+	fmt.Fprintf(b, "\n## Failures\n\n%d ranges could not be copied, and %d could not be compared and are not verified.\n\n| job | type | IDs from | to | why | what became of it |\n|---|---|--:|--:|---|---|\n", r.GivenUp, r.Unsure)
 	sorted := slices.Clone(r.Failures)
-	slices.SortStableFunc(sorted, func(x, y migrate.Failure) int {
-		switch {
-		case x.GivenUp == y.GivenUp:
-			return 0
-		case x.GivenUp:
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(sorted, func(x, y migrate.Failure) int { return cmp.Compare(x.Weight(), y.Weight()) })
 	for _, f := range sorted[:min(len(sorted), failuresShown)] {
-		what := string(f.Kind)
-		if f.GivenUp {
-			what = fmt.Sprintf("**given up: %s**", f.Kind)
+		became := f.Became
+		if f.Weight() == 0 {
+			became = "**" + became + "**"
 		}
-		fmt.Fprintf(b, "| %s | %s | %d | %d | %s |\n", what, cell(f.Type), f.Span.Min, f.Span.Max, cell(f.Reason))
+		fmt.Fprintf(b, "| %s | %s | %d | %d | %s | %s |\n", f.Kind, cell(f.Type), f.Span.Min, f.Span.Max, cell(f.Reason), became)
+	}
+	if more := len(sorted) - failuresShown; more > 0 {
+		fmt.Fprintf(b, "\n%d more are not shown.\n", more)
 	}
 }
 
