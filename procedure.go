@@ -83,6 +83,9 @@ type Step struct {
 	// Ending is closed when this attempt is to end: nothing new should be begun, and
 	// what is in hand has a short grace until ctx ends too.
 	Ending <-chan struct{}
+	// Canceled tells, once Ending is closed, whether the run ends with this attempt: no
+	// later one goes on with what it leaves.
+	Canceled func() bool
 	// Save records a checkpoint durably. Numbers, IDs and hashes only.
 	Save func(ctx context.Context, checkpoint any) error
 	// Progress tells how far the effect is; total 0 when unknown.

@@ -196,17 +196,22 @@ func (c *copying) set(ctx context.Context, status string) error {
 	return nil
 }
 
-// unfinished is the error that ends the effect: one that a resume goes on from, or
-// not. Where nothing was restored the destination is put back as it was.
+// unfinished is the error that ends the effect: one that a later attempt goes on from,
+// or not. Where none does and nothing was restored the destination is put back as it
+// was. Opened before a later one it would have everything compared again.
 func (c *copying) unfinished(ctx context.Context, err error) error {
 	lasting, cancel := migrate.Linger(ctx, 30*time.Second)
 	defer cancel()
-	if !c.restored() && c.begin.Was != synapse.ReadOnly {
+	stop := errors.Is(err, errEnding) || ctx.Err() != nil
+	ends := c.step.Canceled() || !stop && final(err)
+	switch put := !c.restored() && c.begin.Was != synapse.ReadOnly; {
+	case put && ends:
 		if back := c.set(lasting, c.begin.Was); back != nil {
 			c.step.Log("note: %v", back)
 		}
+	case put:
+		c.step.Log("nothing was restored yet; the destination stays READ_ONLY, so that what was compared still holds when the run goes on")
 	}
-	stop := errors.Is(err, errEnding) || ctx.Err() != nil
 	if where := c.report(lasting, "stopped"); where != "" && !stop {
 		c.step.Log("the report is %s", where)
 	}

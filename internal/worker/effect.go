@@ -32,6 +32,7 @@ func (h *hand) step() *ops.Step {
 	return &ops.Step{
 		Effect: h.effect, Values: h.a.order.values, Checkpoint: last, Checkpoints: h.checkpoints,
 		Ending:   h.a.watch.asked,
+		Canceled: func() bool { return h.a.watch.canceled() != nil },
 		Save:     h.save,
 		Progress: h.a.watch.progressed,
 		Note:     h.a.watch.note,

@@ -228,6 +228,18 @@ func (m *migrating) same() sim.Summary {
 	return s
 }
 
+// ran are the jobs of a kind that the stacks were asked for.
+func (m *migrating) ran(k sim.Kind) (jobs []sim.Ran) {
+	m.stacks.Look(func(p *sim.Pair) {
+		for _, j := range p.Ran() {
+			if j.Kind == k {
+				jobs = append(jobs, j)
+			}
+		}
+	})
+	return jobs
+}
+
 func (m *migrating) set(side sim.Side, status string) {
 	m.stacks.Look(func(p *sim.Pair) { p.SetStackStatus(side, status) })
 }

@@ -168,6 +168,82 @@ func TestMigrationIsHandedOver(t *testing.T) {
 	})
 }
 
+// TestMigrationGoesOnBeforeItRestores: an attempt that ends while all is still being
+// compared, in whatever way that leaves a run to be gone on with, leaves the destination
+// closed; so what it compared counts, and is not compared again.
+func TestMigrationGoesOnBeforeItRestores(t *testing.T) {
+	const soon = 36 * time.Second // comparisons begin after 29, restores after 39
+	const inFlight = 16           // on both stacks, at most
+	for name, c := range map[string]struct {
+		again int
+		end   func(m *migrating)
+	}{
+		"handed over": {0, func(m *migrating) {
+			m.limit = soon * 4 / 3
+			if _, err := m.attempt(m.Context()); !errors.Is(err, worker.ErrHandedOver) {
+				m.Fatalf("at its limit it ended with %v\n%s", err, m.said())
+			}
+			m.limit = 0
+		}},
+		"told to stop": {0, func(m *migrating) {
+			ctx, stop := context.WithCancel(m.Context())
+			defer time.AfterFunc(soon, stop).Stop()
+			if _, err := m.attempt(ctx); !errors.Is(err, worker.ErrStopped) {
+				m.Fatalf("told to stop it ended with %v", err)
+			}
+			m.begin(ops.StartResume)
+		}},
+		"killed": {inFlight, func(m *migrating) {
+			ctx, kill := context.WithCancel(m.Context())
+			defer time.AfterFunc(soon, func() {
+				m.dead.Store(true)
+				m.docs.sever(true)
+				kill()
+			}).Stop()
+			if r, err := m.attempt(ctx); err == nil {
+				m.Fatalf("killed it ended with %+v", r)
+			}
+			m.dead.Store(false)
+			m.docs.sever(false)
+			m.begin(ops.StartResume)
+		}},
+		"both stacks were silent": {inFlight, func(m *migrating) {
+			away := func(is bool) {
+				m.away[sim.Source].Store(is)
+				m.away[sim.Destination].Store(is)
+			}
+			defer time.AfterFunc(soon, func() { away(true) }).Stop()
+			r, err := m.attempt(m.Context())
+			m.ended(r, err, ops.RunFailed, ops.Unavailable, "has not answered for")
+			away(false)
+			m.begin(ops.StartResume)
+		}},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			m := newMigrating(t, sim.Config{Seed: 6, Situation: "final"})
+			m.begin(ops.StartRun)
+			c.end(m)
+			m.status("READ_ONLY")
+			before := len(m.ran(sim.Checksum))
+			if n := len(m.ran(sim.Restore)); before < 20 || n > 0 {
+				t.Fatalf("%d comparisons and %d restores: it was to end between", before, n)
+			}
+			r, err := m.attempt(t.Context())
+			m.ended(r, err, ops.Succeeded, "")
+			m.status("READ_WRITE")
+			s := m.same()
+			twins := 0 // of jobs that took too long: they do the same
+			for _, doc := range m.docs.docs {
+				twins += strings.Count(string(doc), `"twin":true`)
+			}
+			if strings.Contains(m.out.String(), "compared again") || s.Repeated > twins+c.again {
+				t.Errorf("%d jobs did again what was done, %d by intention, of %d before the end\n%s", s.Repeated, twins, before, m.said())
+			}
+			t.Logf("%d comparisons before, %d jobs did again what was done, %d of them by intention", before, s.Repeated, twins)
+		})
+	}
+}
+
 // TestMigrationWaits: a process dies before it knows the ID of the restore that it
 // had just asked for. The next ones can only wait until that must be over, which takes
 // longer than each of them lasts; and wait they do.
@@ -266,7 +342,7 @@ func TestMigrationIsDisturbed(t *testing.T) {
 		m.status("READ_WRITE")
 		m.same()
 	})
-	bubble(t, "it is open between two attempts, and nothing was restored", func(t *testing.T) {
+	bubble(t, "somebody opens it between two attempts, and nothing was restored", func(t *testing.T) {
 		m := newMigrating(t, sim.Config{Seed: 6, Situation: "nightly"})
 		m.begin(ops.StartRun)
 		stopped := func(after time.Duration) {
@@ -279,7 +355,7 @@ func TestMigrationIsDisturbed(t *testing.T) {
 			}
 		}
 		stopped(26 * time.Second) // while it compares
-		m.status("READ_WRITE")
+		m.set(sim.Destination, "READ_WRITE")
 		m.begin(ops.StartResume)
 		go func() { // it dies as soon as the destination is closed
 			for closed := false; !closed; time.Sleep(10 * time.Millisecond) {
