@@ -135,7 +135,7 @@ func (c *Client) attempt(ctx context.Context, o *order) *fault {
 			return f
 		}
 		switch {
-		case a.status == http.StatusUnauthorized && !o.anonymous && !renewed:
+		case a.status == http.StatusUnauthorized && !o.anonymous && !renewed && !page(a):
 			renewed = true
 			next, err := c.tokens.renew(ctx, token)
 			if err != nil {

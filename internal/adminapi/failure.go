@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,6 +42,11 @@ func (c *Client) refused(o *order, a answer) *fault {
 	if c.scheme == basic && (a.status == http.StatusUnauthorized || a.status == http.StatusForbidden) {
 		f.hint = "The stack does not accept this key and secret: put its own into their source."
 	}
+	if page(a) { // of the token it says nothing; and of what was asked for, not for sure
+		f.code, f.passing, f.may = ops.Unavailable, true, true
+		f.hint = "Something between here and the service refuses it, such as a proxy or a firewall: the service answers in other words. Look at what stands between."
+		return f
+	}
 	switch a.status {
 	case http.StatusTooManyRequests:
 		f.passing = true
@@ -54,6 +60,16 @@ func (c *Client) refused(o *order, a answer) *fault {
 		f.may = a.status >= 500
 	}
 	return f
+}
+
+// page tells whether a refusal is not the service's, which always gives a reason: a
+// proxy's or a firewall's, that may pass. One without a body may be anybody's.
+func page(a answer) bool {
+	if a.status != http.StatusUnauthorized && a.status != http.StatusForbidden || len(bytes.TrimSpace(a.body)) == 0 {
+		return false
+	}
+	_, ours := errorResponse(a.body)
+	return !ours
 }
 
 func statusName(status int) string {

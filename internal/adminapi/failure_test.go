@@ -125,6 +125,35 @@ func TestABodyThatIsNotTheServices(t *testing.T) {
 	wantError(t, readOne(t.Context(), c), ops.Denied, "403 Forbidden without a reason")
 }
 
+// TestARefusalThatIsNotTheServices: a proxy's page says nothing of the token. It passes,
+// or it is told as what it is; and what it stands for may have been done.
+func TestARefusalThatIsNotTheServices(t *testing.T) {
+	for _, body := range []string{"<html><body>Request blocked</body></html>", `{"message":"Forbidden"}`, "denied by policy"} {
+		for _, status := range []int{401, 403} {
+			for i, want := range []struct {
+				code  ops.Code
+				tries int
+			}{{ops.Unavailable, 5}, {ops.Unsettled, 5}, {ops.Unsettled, 1}} {
+				s := serve(t, say(status, body))
+				c, pauses := client(t, s.URL)
+				err := kinds[i].call(t.Context(), c)
+				wantError(t, err, want.code, fmt.Sprint(status), "not the service's")
+				if kinds[i].name == "read" && !strings.Contains(ops.HintOf(err), "between here and the service") {
+					t.Errorf("the hint is %q", ops.HintOf(err))
+				}
+				if n := len(s.requests()); n != want.tries || len(*pauses) != n-1 {
+					t.Errorf("%d %s, %s: %d requests, want %d", status, body, kinds[i].name, n, want.tries)
+				}
+			}
+		}
+	}
+	s := serve(t, say(403, "<html>"), say(401, "<html>"), say(200, `{"feature":"A","enabled":true}`))
+	c, _ := client(t, s.URL)
+	if got, err := c.Feature(t.Context(), "A"); err != nil || !got.Enabled {
+		t.Errorf("after a page, and another: %+v, %v", got, err)
+	}
+}
+
 func TestALongReasonIsShownUpTo300Characters(t *testing.T) {
 	s := serve(t, why(400, strings.Repeat("abcdefghi ", 100)))
 	c, _ := client(t, s.URL)

@@ -178,6 +178,27 @@ func TestMigrationCredentialIsReadAgainOnceAndNeverShown(t *testing.T) {
 	}
 }
 
+// TestAPageIsNoRefusalOfTheCredential: what stands between says it. It is asked again,
+// without reading the credential anew; but no start of a job is sent twice.
+func TestAPageIsNoRefusalOfTheCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		page := roundTrip(func(*http.Request) (*http.Response, error) { sent++; return respond(401, "<html>Sign in"), nil })
+		m, reads := migrator(t, adminapi.Config{Host: "https://repo", Transport: page}, credential)
+		_, err := m.Types(t.Context())
+		wantError(t, err, ops.Unavailable, "401 Unauthorized", "not the service's", "5 times")
+		if hint := ops.HintOf(err); sent != 5 || reads.Load() != 1 || strings.Contains(hint, "key and secret") {
+			t.Errorf("%d requests, the credential was read %d times, hint %q", sent, reads.Load(), hint)
+		}
+		sent = 0
+		_, err = m.StartRestore(t.Context(), "NODE", "k.zip", synapse.MigrationRange{Min: 1, Max: 2}, 50)
+		wantError(t, err, ops.Unsettled, "may have been started")
+		if sent != 1 {
+			t.Errorf("%d requests, want 1", sent)
+		}
+	})
+}
+
 func TestNewMigrationRefuses(t *testing.T) {
 	read := func(context.Context) (adminapi.Credential, error) { return credential, nil }
 	_, err := adminapi.NewMigration(adminapi.Config{Host: "http://repo-prod.prod.sagebase.org"}, read)

@@ -33,6 +33,8 @@ type migrating struct {
 	secret   [2]string
 	dead     atomic.Bool
 	away     [2]atomic.Bool // stacks that do not answer
+	walled   [2]atomic.Bool // stacks before which something refuses everything, with a page
+	turned   [2]atomic.Bool // stacks that do not accept their credential any more
 	loses    func()         // called in place of the answer to the next start of a restore
 	limit    time.Duration  // of a build; 0: none
 	out      lockedBuffer
@@ -91,6 +93,12 @@ type cord struct {
 func (c cord) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c.m.dead.Load() || c.m.away[c.side].Load() {
 		return nil, errDead
+	}
+	if c.m.walled[c.side].Load() {
+		return &http.Response{StatusCode: http.StatusForbidden, Header: http.Header{"Content-Type": {"text/html"}}, Body: io.NopCloser(strings.NewReader("<html>Request blocked"))}, nil
+	}
+	if c.m.turned[c.side].Load() && r.Header.Get("Authorization") != "" {
+		r.Header.Set("Authorization", "Basic bm86bm8=")
 	}
 	if r.Method == http.MethodPut && c.m.loseSets.Add(-1) >= 0 {
 		return nil, errDead
