@@ -255,10 +255,10 @@ func (s *Scheduler) done(f *flight, r Record) {
 		var cut []piece
 		// All but the last range is full.
 		if n := int64(len(r.Spans)); n > 1 {
-			t.cutIDs += r.Spans[n-2].Max - p.Min + 1
+			t.cutIDs = plus(t.cutIDs, Span{p.Min, r.Spans[n-2].Max}.IDs())
 			t.cutRows += (n - 1) * s.o.Batch
 		} else {
-			t.cutIDs += p.Max - p.Min + 1
+			t.cutIDs = plus(t.cutIDs, p.IDs())
 			t.cutRows += s.o.Batch / 2
 		}
 		for i, x := range r.Spans {

@@ -224,7 +224,7 @@ func (s *Scheduler) toCompare(t *table) float64 {
 	ids := int64(0)
 	for i := range t.sums {
 		if c := &t.sums[i]; !c.done {
-			ids += c.Max - c.Min + 1
+			ids = plus(ids, c.IDs())
 		}
 	}
 	return float64(t.guess(Span{1, ids})) * t.perRow(Checksum)

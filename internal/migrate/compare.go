@@ -44,7 +44,7 @@ func differing(bins []pairing, size int64, within Span) []Bad {
 			between += b.rows
 			continue
 		}
-		x := Bad{Span: Span{max(b.number*size, within.Min), min(b.number*size+size-1, within.Max)}, Rows: b.rows, Gap: between, Lacks: b.lacks}
+		x := Bad{Span: Span{max(b.number*size, within.Min), min(plus(b.number*size, size-1), within.Max)}, Rows: b.rows, Gap: between, Lacks: b.lacks}
 		if len(out) == 0 {
 			x.Gap = unknownGap
 		}
@@ -103,10 +103,10 @@ func join(bad []Bad, j joining) []Bad {
 		}
 		last := &out[n-1]
 		gap := b.Gap
-		if b.Min <= last.Max+1 {
+		if b.Min-1 <= last.Max {
 			gap = 0
 		}
-		switch total := last.Rows + gap + b.Rows; {
+		switch total := plus(plus(last.Rows, max(gap, 0)), b.Rows); {
 		case b.Max <= last.Max:
 			last.Rows, last.Lacks = max(last.Rows, b.Rows), last.Lacks || b.Lacks
 		case gap != unknownGap && gap <= j.gap && total <= j.rows && b.Max-last.Min < j.ids:
@@ -127,6 +127,7 @@ func without(bad []Bad, ids []Span) []Bad {
 	ids = slices.SortedFunc(slices.Values(ids), func(a, b Span) int { return cmp.Compare(a.Min, b.Min) })
 	var out []Bad
 	for _, b := range bad {
+		left := true
 		for _, x := range ids {
 			if x.Max < b.Min || x.Min > b.Max {
 				continue
@@ -135,9 +136,12 @@ func without(bad []Bad, ids []Span) []Bad {
 				before.Max = x.Min - 1
 				out = append(out, before)
 			}
+			if left = x.Max < b.Max; !left {
+				break
+			}
 			b.Min = x.Max + 1
 		}
-		if b.Min <= b.Max {
+		if left {
 			out = append(out, b)
 		}
 	}
@@ -164,14 +168,15 @@ func cover(s Span, sparse []Span) []Span {
 			continue
 		}
 		out = append(out, Span{from, min(r.Max, s.Max)})
-		from = out[len(out)-1].Max + 1
+		if r.Max >= s.Max {
+			return out
+		}
+		from = r.Max + 1
 	}
-	switch {
-	case len(out) == 0:
+	if len(out) == 0 {
 		return []Span{s}
-	case from <= s.Max:
-		out[len(out)-1].Max = s.Max
 	}
+	out[len(out)-1].Max = s.Max
 	return out
 }
 

@@ -30,7 +30,7 @@ func TestWhateverHappens(t *testing.T) {
 			}, 1+r.IntN(4))
 			w.troubles = r.IntN(26)
 			for _, name := range w.o.Types {
-				w.table(name, shapes[r.IntN(len(shapes)-2)]) // without those far apart, which take long
+				w.table(name, shapes[r.IntN(len(shapes)-farShapes)])
 				if ids := slices.Sorted(maps.Keys(w.rows[Source][name])); len(ids) > 0 && len(w.broken) < 3 && w.chance(15) {
 					w.broken[name] = []int64{ids[r.IntN(len(ids))], ids[r.IntN(len(ids))]}
 				}
@@ -58,9 +58,12 @@ func TestShapes(t *testing.T) {
 				seeds := uint64(12)
 				if strings.Contains(shape, "far apart") {
 					seeds = 2
+					if strings.Contains(shape, "largest") {
+						seeds = 4
+					}
 				}
 				for seed := range seeds {
-					w := newWorld(t, seed, Options{Batch: []int64{10, 50, 3000}[seed%3], Frozen: frozen}, 1)
+					w := newWorld(t, seed, Options{Batch: []int64{10, 50, 3000, 100_000}[seed%4], Frozen: frozen}, 1)
 					for _, name := range w.o.Types {
 						w.table(name, shape)
 					}

@@ -135,8 +135,6 @@ func doing(t *table) string {
 	return fmt.Sprintf("%s, %d of %d parts", t.stage, len(t.sums)-t.open, len(t.sums))
 }
 
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
 // String is one line for a terminal.
 func (p Progress) String() string {
 	var b strings.Builder

@@ -73,9 +73,9 @@ func (s *Scheduler) around(t *table) bool {
 	}
 	ids := int64(0)
 	for _, x := range outside {
-		ids += x.Max - x.Min + 1
+		ids = plus(ids, x.IDs())
 	}
-	if ids > max(s.o.Batch, (shared.Max-shared.Min+1)/outsideMost) {
+	if ids > max(s.o.Batch, shared.IDs()/outsideMost) {
 		return false // it takes long, and users may write on meanwhile: compared afterwards
 	}
 	t.outside = outside
@@ -163,7 +163,7 @@ func (s *Scheduler) compared(t *table, c *sum, r Record) {
 		s.seen += r.Rows
 	}
 	t.summed += r.Rows
-	t.seen += c.Max - c.Min + 1
+	t.seen = plus(t.seen, c.IDs())
 	for _, b := range r.Bad { // where nothing differs but what cannot be copied, nothing is copied
 		if slices.ContainsFunc(t.givenUp, func(g Span) bool { return g == b.Span || g.Min >= b.Min && g.Max <= b.Max && b.Rows == 1 && b.Lacks }) {
 			continue
@@ -267,7 +267,7 @@ func (s *Scheduler) fine(t *table) int64 {
 		return most
 	}
 	perID := float64(t.summed) / float64(t.seen) * t.ratio
-	return min(most, max(1, int64(float64(s.o.Batch)/finer/perID)))
+	return min(most, max(1, whole(float64(s.o.Batch)/finer/perID)))
 }
 
 // sumFine compares ranges in finer parts, aligned so that both sides cut alike.
@@ -276,7 +276,10 @@ func (s *Scheduler) sumFine(t *table, ranges []Bad) {
 	t.sums, t.open = []sum{}, 0
 	to := int64(-1)
 	for _, b := range ranges {
-		x := Span{max(b.Min/fine*fine, t.lower, to+1), min(b.Max/fine*fine+fine-1, t.upper)}
+		if to == t.upper {
+			break
+		}
+		x := Span{max(b.Min/fine*fine, t.lower, to+1), min(plus(b.Max/fine*fine, fine-1), t.upper)}
 		if x.Min > x.Max {
 			continue
 		}

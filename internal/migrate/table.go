@@ -1,6 +1,9 @@
 package migrate
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // stage is how far a type is.
 type stage int
@@ -138,22 +141,22 @@ func (t *table) perRow(k Kind) float64 {
 }
 
 func (t *table) expected(k Kind, rows int64) time.Duration {
-	return time.Duration((fixedCost + t.perRow(k)*float64(rows)) * float64(time.Second))
+	return seconds(fixedCost + t.perRow(k)*float64(rows))
 }
 
 // guess is how many rows a span may hold.
 func (t *table) guess(s Span) int64 {
-	n := s.Max - s.Min + 1
+	n := float64(s.IDs())
 	if t.seen > 0 {
-		return int64(float64(n) * float64(t.summed) / float64(t.seen))
+		return whole(n * float64(t.summed) / float64(t.seen))
 	}
 	if t.rows > 0 && t.upper > t.lower {
-		return int64(float64(n) * float64(t.rows) / float64(t.upper-t.lower+1))
+		return whole(n * float64(t.rows) / float64(Span{t.lower, t.upper}.IDs()))
 	}
 	if t.cutIDs > 0 {
-		return int64(float64(n) * min(1, float64(t.cutRows)/t.ratio/float64(t.cutIDs)))
+		return whole(n * min(1, float64(t.cutRows)/t.ratio/float64(t.cutIDs)))
 	}
-	return n * 2 / 5 // what is learned of other types tells nothing: their IDs are as sparse as they happen to be
+	return whole(n * 2 / 5) // what is learned of other types tells nothing: their IDs are as sparse as they happen to be
 }
 
 func (p *piece) over() bool { return p.state == pieceDone || p.state == pieceGivenUp }
@@ -183,7 +186,7 @@ func (t *table) rowsLeft(batch int64) float64 {
 		case p.rows > 0:
 			n += float64(p.rows) * t.ratio
 		default:
-			n += float64(min(batch, t.guess(p.Span)*int64(t.ratio)))
+			n += min(float64(batch), float64(t.guess(p.Span))*math.Floor(t.ratio))
 		}
 	}
 	return n

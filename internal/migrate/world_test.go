@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -73,7 +74,11 @@ var shapes = []string{
 	"empty on both sides", "the source is empty", "the destination is empty", "the source is wholly below", "the source is wholly above",
 	"one ID is shared", "bins wider than the source's range", "rows beyond the source's end", "nearly the same",
 	"IDs far apart", "IDs far apart, the destination is empty",
+	"IDs far apart, from none to the largest", "IDs far apart, from none to the largest, the destination is empty",
 }
+
+// farShapes are the last of them: they take long.
+const farShapes = 4
 
 // table draws which rows a type has on both sides.
 func (w *world) table(name, shape string) {
@@ -105,12 +110,16 @@ func (w *world) table(name, shape string) {
 		src[top], dst[top] = 2, 1
 	case "bins wider than the source's range":
 		src[3], src[4], dst[1], dst[4], dst[5] = 1, 2, 1, 1, 1
-	case "IDs far apart", "IDs far apart, the destination is empty":
+	case "IDs far apart", "IDs far apart, the destination is empty", "IDs far apart, from none to the largest", "IDs far apart, from none to the largest, the destination is empty":
 		fill(src, low, top)
 		far := int64(1) << (34 + w.r.IntN(28))
+		if strings.Contains(shape, "to the largest") {
+			far = math.MaxInt64 - 40
+			src[0] = 1
+		}
 		fill(src, far, far+30)
 		src[far+40] = 1
-		if shape == "IDs far apart" {
+		if !strings.HasSuffix(shape, "empty") {
 			dst = maps.Clone(src)
 			src[low], src[far/2], src[far+5] = 2, 1, 2
 			delete(dst, far+40)
@@ -419,7 +428,9 @@ func (w *world) live(deaths int) {
 		}
 		if !w.o.Frozen && s.marked && w.chance(5) { // a user adds a row
 			name := w.o.Types[w.r.IntN(len(w.o.Types))]
-			w.rows[Source][name][max(s.byName[name].marks[Source].Max, w.mark(Source, name).Max)+1] = 1
+			if last := max(s.byName[name].marks[Source].Max, w.mark(Source, name).Max); last < math.MaxInt64 {
+				w.rows[Source][name][last+1] = 1
+			}
 		}
 		if w.chance(5) && (!slices.ContainsFunc(s.tables, func(t *table) bool { return len(t.sums)+len(t.pieces) > 100 }) || w.chance(2)) {
 			if d := cmp.Diff(strings.Split(essence(s), "\n"), strings.Split(essence(w.replayed(len(w.journal))), "\n")); d != "" {

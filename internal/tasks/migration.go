@@ -336,12 +336,18 @@ func (p pair) counts(ctx context.Context, types []string) (marks [2]map[string]m
 	return marks, nil
 }
 
-// spanned is how many IDs the types' ranges span: the service counts no rows.
+// spanned is how many IDs the types' ranges span: the service counts no rows. It is the
+// largest number where there are more.
 func spanned(marks map[string]migrate.Mark, types []string) int64 {
 	n := int64(0)
 	for _, t := range types {
-		if m := marks[t]; m.Any {
-			n += m.Max - m.Min + 1
+		m := marks[t]
+		switch {
+		case !m.Any:
+		case n > math.MaxInt64-m.IDs():
+			return math.MaxInt64
+		default:
+			n += m.IDs()
 		}
 	}
 	return n
@@ -353,11 +359,11 @@ const countTolerance = 5
 // about rounds a count to two figures, so that it binds a plan within
 // countTolerance.
 func about(n int64) int64 {
-	if n < 100 {
-		return n
+	unit := int64(1)
+	for n/unit >= 100 {
+		unit *= 10
 	}
-	unit := int64(math.Pow10(int(math.Log10(float64(n))) - 1))
-	return (n + unit/2) / unit * unit
+	return (n/unit + (n%unit+unit/2)/unit) * unit
 }
 
 // quotedText is what a database quotes of a row when it complains.

@@ -36,16 +36,19 @@ func marks(j migrate.Job, counts []synapse.MigrationCount) (map[string]migrate.M
 	for _, c := range counts {
 		m := migrate.Mark{}
 		switch {
-		case c.Min != nil && c.Max != nil && *c.Min <= *c.Max:
+		case c.Min == nil && c.Max == nil:
+		case c.Min == nil || c.Max == nil:
+			return nil, fmt.Sprintf("the counts have one bound only for type %s", c.Type)
+		case *c.Min > *c.Max || *c.Min < 0:
+			return nil, fmt.Sprintf("the counts say that the IDs of type %s reach from %d to %d, which no table's do", c.Type, *c.Min, *c.Max)
+		default:
 			m = migrate.Mark{Span: migrate.Span{Min: *c.Min, Max: *c.Max}, Any: true}
-		case c.Min != nil || c.Max != nil:
-			return nil, fmt.Sprintf("the counts have no two bounds for %q", c.Type)
 		}
 		out[c.Type] = m
 	}
 	for _, t := range j.Types {
 		if _, ok := out[t]; !ok {
-			return nil, fmt.Sprintf("the counts leave out %q", t)
+			return nil, fmt.Sprintf("the counts leave out type %s", t)
 		}
 	}
 	return out, ""
@@ -55,6 +58,9 @@ func marks(j migrate.Job, counts []synapse.MigrationCount) (map[string]migrate.M
 func ranges(list []synapse.MigrationIDs) []migrate.Span {
 	var out []migrate.Span
 	for _, r := range list {
+		if r.End <= r.Min { // none; and one less than the least number would be the largest
+			continue
+		}
 		out = append(out, migrate.Span{Min: r.Min, Max: r.End - 1})
 	}
 	return out
@@ -66,6 +72,9 @@ func bins(j migrate.Job, list []synapse.MigrationChecksum) ([]migrate.Bin, strin
 	for _, b := range list {
 		if b.Bin < j.Min/j.Size || b.Bin > j.Max/j.Size || seen[b.Bin] {
 			return nil, fmt.Sprintf("bin %d was answered, or twice, for %s from %d to %d in bins of %d", b.Bin, j.Type, j.Min, j.Max, j.Size)
+		}
+		if b.Count < 0 {
+			return nil, fmt.Sprintf("bin %d was answered with %d rows, for %s from %d to %d in bins of %d", b.Bin, b.Count, j.Type, j.Min, j.Max, j.Size)
 		}
 		seen[b.Bin] = true
 		out = append(out, migrate.Bin{Number: b.Bin, Count: b.Count, Checksum: b.Sum, Min: b.Min, Max: b.Max})

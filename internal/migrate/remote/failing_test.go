@@ -107,7 +107,7 @@ func one(f *fake, j migrate.Job) (migrate.Event, error) {
 // TestWhatACallThatFailsMeans: nothing runs, something may run, the job failed, or
 // asking on makes no sense.
 func TestWhatACallThatFailsMeans(t *testing.T) {
-	eight, nine := int64(8), int64(9)
+	eight, nine, less := int64(8), int64(9), int64(-8)
 	for name, c := range map[string]struct {
 		kind    migrate.Kind
 		fake    fake
@@ -128,8 +128,10 @@ func TestWhatACallThatFailsMeans(t *testing.T) {
 		"an answer nobody understands":  {migrate.Backup, fake{job: fails(ops.Internal, "JSON of another shape")}, nil, "another shape", ops.Internal, 6 * time.Minute},
 		"a backup without a file":       {migrate.Backup, fake{job: complete(synapse.MigrationAnswer{})}, failed, "names no file", "", time.Minute},
 		"counts that leave a type out":  {migrate.Counts, fake{job: complete(synapse.MigrationAnswer{Counts: []synapse.MigrationCount{{Type: "NODE"}}})}, failed, "ACL", "", time.Minute},
-		"counts with one bound":         {migrate.Counts, fake{job: complete(synapse.MigrationAnswer{Counts: []synapse.MigrationCount{{Type: "NODE", Min: &eight}}})}, failed, "NODE", "", time.Minute},
-		"counts the wrong way round":    {migrate.Counts, fake{job: complete(synapse.MigrationAnswer{Counts: []synapse.MigrationCount{{Type: "NODE", Min: &nine, Max: &eight}}})}, failed, "NODE", "", time.Minute},
+		"counts with one bound":         {migrate.Counts, fake{job: complete(synapse.MigrationAnswer{Counts: []synapse.MigrationCount{{Type: "NODE", Min: &eight}}})}, failed, "one bound only for type NODE", "", time.Minute},
+		"counts the wrong way round":    {migrate.Counts, fake{job: complete(synapse.MigrationAnswer{Counts: []synapse.MigrationCount{{Type: "NODE", Min: &nine, Max: &eight}}})}, failed, "type NODE reach from 9 to 8", "", time.Minute},
+		"counts of less than nothing":   {migrate.Counts, fake{job: complete(synapse.MigrationAnswer{Counts: []synapse.MigrationCount{{Type: "NODE", Min: &less, Max: &nine}}})}, failed, "type NODE reach from -8 to 9", "", time.Minute},
+		"a bin of less than nothing":    {migrate.Checksum, fake{job: complete(synapse.MigrationAnswer{Checksums: []synapse.MigrationChecksum{{Bin: 3, Count: -1}}})}, failed, "bin 3 was answered with -1 rows", "", time.Minute},
 		"bins nobody asked for":         {migrate.Checksum, fake{job: complete(synapse.MigrationAnswer{Checksums: []synapse.MigrationChecksum{{Bin: 9}}})}, failed, "bin 9", "", time.Minute},
 		"a bin twice":                   {migrate.Checksum, fake{job: complete(synapse.MigrationAnswer{Checksums: []synapse.MigrationChecksum{{Bin: 3}, {Bin: 3}}})}, failed, "bin 3", "", time.Minute},
 		"a stack that is silent":        {migrate.Restore, fake{job: fails(ops.Unavailable, "no route")}, nil, "destination has not answered for 30m", ops.Unavailable, 31 * time.Minute},
