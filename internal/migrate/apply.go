@@ -234,11 +234,7 @@ func (s *Scheduler) tooBad(reason string) {
 func (s *Scheduler) done(f *flight, r Record) {
 	t := f.t
 	if f.Kind == Ranges && t.weighing == weighRunning {
-		t.weighing = weighed
-		t.ratio = max(1, float64(int64(len(r.Spans))*s.grain())/float64(max(t.weighs.Rows, 1)))
-		if float64(len(r.Spans)) > 0.7*float64(t.weighs.Rows) { // nearly every row fills a range of its own, or more
-			t.ratio = max(t.ratio, float64(s.o.Batch)/10)
-		}
+		s.weighed(t, len(r.Spans))
 		s.advance(t)
 		return
 	}

@@ -11,7 +11,10 @@ func (s *Scheduler) twinDue(f *flight) int64 {
 	}
 	expected := s.expect(f.t, f.Job, f.rows) // by what is known by now
 	after := max(twinAfter, 3*expected)
-	if f.t == nil || !f.t.knows(f.Kind) {
+	switch other := s.countTook[Destination-f.Side]; {
+	case f.t == nil && other > 0: // both stacks count the same
+		after = max(twinAfter, 2*other)
+	case f.t == nil || !f.t.knows(f.Kind):
 		after = max(twinBlind, 8*expected)
 	}
 	return max(f.began, f.followed) + after.Milliseconds()
@@ -47,6 +50,7 @@ type candidate struct {
 	rows     int64
 	expected time.Duration
 	weight   float64 // the larger the sooner
+	spare    bool    // a backup further ahead than needed, where there is nothing else to do
 }
 
 // A view is what choosing asks of all types at once, in seconds.
@@ -104,6 +108,11 @@ func (s *Scheduler) view() view {
 // chained: the longest chain known of decides how long it takes, not all the work.
 func (v *view) chained(s *Scheduler) bool { return v.known >= 0.7*v.work/float64(s.o.Restores) }
 
+// patient: what is not compared yet can wait. Restores then go before the large
+// comparisons: the sooner the last restore has begun, the less it costs when the worker
+// that has it is lost.
+func (v *view) patient(s *Scheduler) bool { return v.unknown < 0.6*v.work/float64(s.o.Restores) }
+
 // decides: nothing is over before this type is.
 func (v *view) decides(s *Scheduler, t *table) bool {
 	if t.name == Change {
@@ -121,7 +130,7 @@ func (s *Scheduler) best(side Side, at int64) *candidate {
 	v := s.view()
 	for _, t := range s.tables {
 		c := s.candidate(t, side, at, &v)
-		if c == nil || c.job.Kind == Backup && v.backing >= s.o.Backups {
+		if c == nil || c.job.Kind == Backup && v.backing >= s.o.Backups || c.spare && v.backing >= max(1, s.o.Backups-2) {
 			continue
 		}
 		c.expected = s.expect(t, c.job, c.rows)
@@ -129,7 +138,7 @@ func (s *Scheduler) best(side Side, at int64) *candidate {
 			continue
 		}
 		c.weight = s.weight(t, &v)
-		if best == nil || c.weight > best.weight {
+		if best == nil || best.spare && !c.spare || best.spare == c.spare && c.weight > best.weight {
 			best = c
 		}
 	}
@@ -196,7 +205,10 @@ func (s *Scheduler) weight(t *table, v *view) float64 {
 	case t.stage == stageRepair && w < 0.3*v.known:
 		// Of what does not decide the shortest goes first: a restore whose worker is
 		// lost holds its type for ten minutes, which the long chains then cover.
-		return 0.3 * v.known / (1 + w)
+		w = 0.3 * v.known / (1 + w)
+	}
+	if t.stage == stageRepair && v.patient(s) {
+		return v.unknown + 1 + 0.4*w/(1+w)
 	}
 	return w
 }
@@ -217,7 +229,7 @@ func (s *Scheduler) early(t *table) float64 {
 func (s *Scheduler) toCompare(t *table) float64 {
 	switch {
 	case t.stage < stageCheck:
-		return float64(t.guess(Span{t.lower, t.upper})) * t.perRow(Checksum)
+		return float64(t.guess(Span{t.lower, t.upper})) * t.alone(Checksum)
 	case t.stage > stageCheck:
 		return 0
 	}
@@ -227,7 +239,7 @@ func (s *Scheduler) toCompare(t *table) float64 {
 			ids = plus(ids, c.IDs())
 		}
 	}
-	return float64(t.guess(Span{1, ids})) * t.perRow(Checksum)
+	return float64(t.guess(Span{1, ids})) * t.alone(Checksum)
 }
 
 // chain is how long a type still takes by itself, in seconds: the sum of its serial
@@ -255,7 +267,7 @@ func (s *Scheduler) chainIf(t *table, share float64) float64 {
 	if t.stage <= stageCheck {
 		compare := s.toCompare(t)
 		w += compare/float64(s.o.Restores) + float64(t.suspected())*suspected
-		w += compare / t.perRow(Checksum) * share * suspected
+		w += compare / t.alone(Checksum) * share * suspected
 	}
 	for _, x := range t.outside {
 		w += float64(t.guess(x)) * restore
@@ -334,14 +346,15 @@ func (s *Scheduler) toWeigh(t *table, side Side, at int64) *candidate {
 	if side != Source || t.stage != stageWeigh || t.weighing != weighWanted || t.weighAt > at {
 		return nil
 	}
-	return &candidate{job: Job{Kind: Ranges, Side: Source, Type: t.name, Span: t.weighs.Span, Size: s.grain(), Twin: false}, t: t, rows: t.weighs.Rows}
+	return &candidate{job: Job{Kind: Ranges, Side: Source, Type: t.name, Span: t.weighs.Span, Size: s.grain()}, t: t, rows: t.weighs.Rows}
 }
 
 // grain is the size of the ranges that weighing counts.
 func (s *Scheduler) grain() int64 { return max(1, s.o.Batch/50) }
 
 // toBackup: ranges are cut and backed up in order, so far ahead of the restorer that
-// it does not wait: a backup may take longer than several restores. CHANGE's may be
+// it does not wait: a backup may take longer than several restores. Where the source has
+// nothing else to do they go on, so that restores do so too while it does not answer. CHANGE's may be
 // made as early as there is time for them: files are inert.
 func (s *Scheduler) toBackup(t *table, at int64) *candidate {
 	var ahead time.Duration // of restores, by what is backed up before: a range that is to be backed up again must not wait for itself
@@ -360,11 +373,14 @@ func (s *Scheduler) toBackup(t *table, at int64) *candidate {
 			}
 		case pieceWaiting:
 			rows := s.groupRows(t, p)
-			if t.name != Change && n >= aheadLeast && (n >= aheadMost || ahead > 3*t.expected(Backup, rows)) {
-				return s.toCutAhead(t, i, at)
+			enough := t.name != Change && n >= aheadLeast && (n >= aheadMost || ahead > 3*t.expected(Backup, rows))
+			if enough {
+				if c := s.toCutAhead(t, i, at); c != nil || n >= aheadMost || ahead > aheadSpare {
+					return c
+				}
 			}
 			if p.notBefore <= at {
-				return &candidate{job: Job{Kind: Backup, Side: Source, Type: t.name, Span: p.Span, Size: s.o.Batch}, t: t, rows: rows}
+				return &candidate{job: Job{Kind: Backup, Side: Source, Type: t.name, Span: p.Span, Size: s.o.Batch}, t: t, rows: rows, spare: enough}
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package migrate
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Take takes an event into account. It returns the jobs that need not be followed
@@ -44,6 +45,7 @@ func (s *Scheduler) answered(f *flight, at int64, a Answer) {
 	switch f.Kind {
 	case Counts:
 		s.counting[f.Side], s.counted[f.Side] = 0, a.Marks
+		s.countTook[f.Side] = max(a.Took, time.Millisecond)
 		s.forgetJob(f, at)
 		if s.counted[0] == nil || s.counted[1] == nil {
 			return

@@ -37,22 +37,23 @@ func (o Options) withDefaults() Options {
 
 // What decides about speed and patience.
 const (
-	aheadLeast  = 3    // backups made or being made before their restore, per type
-	aheadMost   = 60   // the same where restores are short and backups long
-	checkBins   = 160  // bins per checksum job
-	sliceBins   = 200  // bins per ranges job
-	outsideMost = 4    // IDs outside the shared range are copied after comparing where they are at most its quarter
-	finer       = 200  // a bad bin is summed again in parts of a batch's rows by so many
-	binShare    = 50   // a bin of the first comparison has so small a share of a batch of IDs
-	fineBins    = 8000 // parts per checksum job
-	mostParts   = 100  // jobs to compare, or to cut, one type
-	refineMost  = 30   // a bin of fewer than a batch's thirtieth is copied whole
-	anotherJob  = 0.8  // seconds that another restore of a type costs, whatever it copies
-	splitAfter  = 2    // failures of one range before it is halved
-	lastTries   = 5    // failures of a single ID, which cannot be halved, before it is given up
-	cutTries    = 3    // failures of a ranges job before its range is cut by IDs
-	countTries  = 12   // failures of the counts job before the run stops
-	vainMost    = 8    // comparisons of a type that failed, none going well between, before no more of it are halved
+	aheadLeast  = 3               // backups made or being made before their restore, per type
+	aheadMost   = 60              // the same where restores are short and backups long
+	aheadSpare  = 2 * time.Minute // of a type's restores whose backups are made where there is nothing else to do: a source may not answer for so long
+	checkBins   = 160             // bins per checksum job
+	sliceBins   = 200             // bins per ranges job
+	outsideMost = 4               // IDs outside the shared range are copied after comparing where they are at most its quarter
+	finer       = 200             // a bad bin is summed again in parts of a batch's rows by so many
+	binShare    = 50              // a bin of the first comparison has so small a share of a batch of IDs
+	fineBins    = 8000            // parts per checksum job
+	mostParts   = 100             // jobs to compare, or to cut, one type
+	refineMost  = 30              // a bin of fewer than a batch's thirtieth is copied whole
+	anotherJob  = 0.8             // seconds that another restore of a type costs, whatever it copies
+	splitAfter  = 2               // failures of one range before it is halved
+	lastTries   = 5               // failures of a single ID, which cannot be halved, before it is given up
+	cutTries    = 3               // failures of a ranges job before its range is cut by IDs
+	countTries  = 12              // failures of the counts job before the run stops
+	vainMost    = 8               // comparisons of a type that failed, none going well between, before no more of it are halved
 	longJob     = 4 * time.Second
 	apart       = 12 // comparisons that one side begins before the other
 	twinAfter   = 15 * time.Second

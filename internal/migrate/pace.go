@@ -16,6 +16,9 @@ func (s *Scheduler) adapt(f *flight, r Record) {
 		rows = r.Rows
 	}
 	few, took, thought := max(1, s.o.Batch/100), time.Duration(r.Took)*time.Millisecond, f.t.perRow(f.Kind)
+	if f.Kind == Checksum { // of fewer rows all the time goes for other things
+		few *= 200
+	}
 	slower := f.t.costs.learn(f.Kind, rows, few, took, thought)
 	s.usual.learn(f.Kind, rows, few, took, firstGuess[f.Kind])
 	if slower == 0 || !f.long {

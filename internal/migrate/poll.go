@@ -7,6 +7,18 @@ import "time"
 // a short job is not kept waiting and a long one costs few calls. Each call costs
 // the service two password hashes; what everything waits for is worth more of them.
 func (j Job) PollAfter(elapsed time.Duration) time.Duration {
+	if j.Expected < redelivery/2 { // otherwise it may just take so long
+		switch {
+		case elapsed >= redelivery:
+			elapsed -= redelivery // its worker was lost, and another one begins it now
+		default:
+			return min(j.pollAfter(elapsed), redelivery-elapsed)
+		}
+	}
+	return j.pollAfter(elapsed)
+}
+
+func (j Job) pollAfter(elapsed time.Duration) time.Duration {
 	if j.Urgent {
 		return pollAfter(elapsed, j.Expected, 65, 20, 120*time.Millisecond)
 	}

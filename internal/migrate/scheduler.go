@@ -17,7 +17,8 @@ type Scheduler struct {
 	counting   [2]int64 // jobs
 	counted    [2]map[string]Mark
 	marked     bool
-	countTries int // counts jobs that failed
+	countTries int              // counts jobs that failed
+	countTook  [2]time.Duration // by the side that has counted
 
 	lastN    int64
 	jobs     map[int64]*flight
@@ -89,7 +90,7 @@ func (s *Scheduler) Next(now time.Time) []Job {
 		if s.quiet[0] > at || s.quiet[1] > at {
 			return nil
 		}
-		return s.count(at)
+		return append(s.count(at), s.twins(at)...)
 	}
 	for _, side := range []Side{Destination, Source} {
 		if s.quiet[side] > at {

@@ -6,7 +6,9 @@ import "slices"
 func (s *Scheduler) begin(marks map[string][2]Mark, at int64) {
 	s.marked = true
 	for _, n := range s.inFlight() { // the counts
-		s.forgetJob(s.jobs[n], at)
+		if f := s.jobs[n]; f != nil { // else it went with its twin
+			s.forgetJob(f, at)
+		}
 	}
 	for _, t := range s.tables {
 		t.marks = marks[t.name]
@@ -220,9 +222,35 @@ func (s *Scheduler) weigh(t *table) {
 		}
 	}
 	if t.weighing == weighUnknown && rows > s.o.Batch/1000 && t.weighs.Rows > 0 {
-		t.weighing = weighWanted
+		t.weighing, t.weighs = weighWanted, s.widen(t, t.weighs)
 	}
 	s.advance(t)
+}
+
+// widen makes a range that is to be weighed so wide that it has rows for several
+// grains: of one that one grain holds, all that is known is that it is no heavier, and
+// a type of few rows in many IDs would look hundreds of times as long as it is.
+func (s *Scheduler) widen(t *table, b Bad) Bad {
+	want := 2 * s.grain()
+	if b.Rows >= want || t.seen == 0 || t.summed == 0 {
+		return b
+	}
+	more := int64(float64(want-b.Rows) * float64(t.seen) / float64(t.summed) / 2)
+	low, high := min(more, b.Min-t.lower), min(more, t.upper-b.Max)
+	low, high = min(b.Min-t.lower, low+more-high), min(t.upper-b.Max, high+more-low) // what one end lacks the other has
+	b.Span = Span{b.Min - low, b.Max + high}
+	b.Rows += t.guess(Span{1, low + high})
+	return b
+}
+
+// weighed takes what weighing told: all ranges but the last are full.
+func (s *Scheduler) weighed(t *table, ranges int) {
+	t.weighing = weighed
+	rows := float64(max(t.weighs.Rows, 1))
+	t.ratio = max(1, (float64(ranges)-0.5)*float64(s.grain())/rows)
+	if ranges > 1 && float64(ranges) > 0.7*rows { // nearly every row fills a range of its own, or more
+		t.ratio = max(t.ratio, float64(s.o.Batch)/10)
+	}
 }
 
 // bin is how many IDs a bin of the first comparison has: so few that where a type's

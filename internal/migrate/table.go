@@ -140,6 +140,17 @@ func (t *table) perRow(k Kind) float64 {
 	return t.usual.perRow(k)
 }
 
+// alone is the same of a job that nothing slows: what is divided by how many run at
+// once must not have their slowing each other in it.
+func (t *table) alone(k Kind) float64 {
+	for _, c := range []costs{t.costs, t.usual} {
+		if x := c[k]; x != nil {
+			return min(x.each, x.typical)
+		}
+	}
+	return firstGuess[k]
+}
+
 func (t *table) expected(k Kind, rows int64) time.Duration {
 	return seconds(fixedCost + t.perRow(k)*float64(rows))
 }

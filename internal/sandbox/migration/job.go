@@ -55,6 +55,7 @@ type job struct {
 	begun     float64
 	remaining float64 // seconds of work
 	again     bool    // delivered twice
+	told      bool    // a counts job whose marks the client knows
 	fails     string
 	status    Status
 }

@@ -57,9 +57,6 @@ func (p *Pair) counted(j *job) []Mark {
 		}
 		out = append(out, m)
 	}
-	if j.side == Source {
-		p.marked(out)
-	}
 	return out
 }
 
