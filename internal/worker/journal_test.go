@@ -242,7 +242,7 @@ func TestPersonalDataStaysPrivate(t *testing.T) {
 			if strings.Contains(key, "/journal/") && !strings.Contains(key, "00000001") || r.allCalls() > 0 {
 				return nil
 			}
-			if strings.Contains(key, "/journal/") && len(r.docs.keys("/private/lamp~l00001.json")) != 1 {
+			if strings.Contains(key, "/journal/") && len(r.docs.keys("/private/lamp~l00001.1.json")) != 1 {
 				t.Error("the intent of l00001 is written before its before-image")
 			}
 			return nil
@@ -252,9 +252,32 @@ func TestPersonalDataStaysPrivate(t *testing.T) {
 			t.Errorf("personal data outside of private/:\n%s", text)
 		}
 		contains(t, "journal", r.docs.text("/private/"), `"owner":"hmac:`, `"owner":"[personal]"`)
-		image, err := r.store.Private(t.Context(), r.ref, "lamp~l00003.json")
+		image, err := r.store.Private(t.Context(), r.ref, "lamp~l00003.1.json")
 		if err != nil || !strings.Contains(string(image), owner("l00003")) {
 			t.Errorf("the before-image is %s, %v", image, err)
+		}
+	})
+}
+
+// TestBeforeImageOfEachAttempt: what was read before a crash may be old when the
+// effect begins; the image is of what that attempt changed. The first stays too: a
+// later read may show what an open call had changed.
+func TestBeforeImageOfEachAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		r.task.Personal, r.private, r.aside = []string{"owner"}, true, "old"
+		r.dies("/private/lamp~", 1, true) // kept, and its intent is not
+		if _, err := r.work(ops.StartRun); err == nil {
+			t.Fatal("the first attempt did not die")
+		}
+		r.revive()
+		r.aside = "new"
+		r.ends(ops.StartResume, ops.Succeeded, "")
+		for attempt, want := range map[string]string{"1": "old", "2": "new"} {
+			image, err := r.store.Private(t.Context(), r.ref, "lamp~l00001."+attempt+".json")
+			if err != nil || !strings.Contains(string(image), `"aside":"`+want+`"`) {
+				t.Errorf("attempt %s keeps %s, %v; want %s", attempt, image, err, want)
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -75,5 +76,8 @@ func (a *attempt) line(what string, e ops.Effect, message string) {
 
 func (a *attempt) masked(s ops.State) ops.State { return s.Masked(a.order.task.Personal, a.key) }
 
-// privateName is an effect's ID as a file name.
-func privateName(id string) string { return strings.ReplaceAll(id, "/", "~") + ".json" }
+// privateName is an effect's ID as a file name, and the attempt that is about to
+// perform it.
+func privateName(id string, attempt int) string {
+	return fmt.Sprintf("%s.%d.json", strings.ReplaceAll(id, "/", "~"), attempt)
+}

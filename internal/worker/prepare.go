@@ -103,12 +103,14 @@ func (a *attempt) unbegun(e ops.Effect, err error) ops.Entry {
 	return a.failure(e, err, ops.EffectFailed)
 }
 
-// keepBefore keeps the personal image of what e is about to change.
+// keepBefore keeps the personal image of what e is about to change, beside those of
+// earlier attempts: theirs are of what an open call may have changed since, and this
+// one is of what is there now.
 func (a *attempt) keepBefore(ctx context.Context, e ops.Effect) error {
 	if e.Private == nil {
 		return nil
 	}
-	if err := a.w.c.Documents.CreatePrivate(ctx, a.ref, privateName(e.ID), e.Private); err != nil {
+	if err := a.w.c.Documents.CreatePrivate(ctx, a.ref, privateName(e.ID, a.n), e.Private); err != nil {
 		return fmt.Errorf("keeping what %s was before: %w", e.Label, err)
 	}
 	return nil

@@ -164,7 +164,7 @@ func TestRemovingUsers(t *testing.T) {
 			t.Fatalf("ended %s: %s\n%s", res.Outcome, res.Message, r.out.String())
 		}
 		contains(t, "undo", res.Undo, "cannot be undone")
-		image, err := r.store.Private(t.Context(), ops.RunRef{Lane: r.req.Lane, Run: run1}, "user~"+users[2]+".json")
+		image, err := r.store.Private(t.Context(), ops.RunRef{Lane: r.req.Lane, Run: run1}, "user~"+users[2]+".1.json")
 		if err != nil || name == "" || !bytes.Contains(image, []byte(name)) {
 			t.Errorf("the before-image of %q is %d bytes, %v", name, len(image), err)
 		}

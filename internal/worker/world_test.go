@@ -44,6 +44,7 @@ type world struct {
 	retries  bool                                // the client sends a lost call again where it has leave to
 	settle   func(lamp string) ops.Settling      // nil: read
 	private  bool                                // effects have a personal before-image
+	aside    string                              // what else is personal of a lamp, in its image alone
 	perform  func(s *ops.Step) (ops.Done, error) // in place of switching; may be nil
 }
 
@@ -198,7 +199,7 @@ func (w *world) procedure() ops.Procedure {
 				e.Settle = w.settle(t.Value)
 			}
 			if w.private {
-				e.Private = []byte(`{"owner":"` + owner(t.Value) + `"}`)
+				e.Private = []byte(`{"owner":"` + owner(t.Value) + `","aside":"` + w.aside + `"}`)
 			}
 			return e, err
 		},
