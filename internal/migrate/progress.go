@@ -9,7 +9,8 @@ import (
 // Progress is what can be said while it runs.
 type Progress struct {
 	Done, Total int64 // types
-	Rows        int64 // restored so far, secondaries included
+	Compares    bool  // and copies nothing
+	Rows        int64 // restored so far, secondaries included; where it only compares, compared
 	Ranges      int
 	Rate        float64 // rows a second, over all so far
 	Share       map[Kind]float64
@@ -24,7 +25,7 @@ type Progress struct {
 
 // Progress tells how far it is, and what it waits for.
 func (s *Scheduler) Progress(now time.Time) Progress {
-	p := Progress{Total: int64(len(s.tables)), Share: map[Kind]float64{}, InFlight: s.given}
+	p := Progress{Total: int64(len(s.tables)), Compares: s.o.NoRestore, Share: map[Kind]float64{}, InFlight: s.given}
 	var longest *table
 	given, unsure := 0, 0
 	// Seconds: with what is likely to differ, and with what is known to.
@@ -33,18 +34,27 @@ func (s *Scheduler) Progress(now time.Time) Progress {
 	for _, t := range s.tables {
 		given, unsure = given+len(t.givenUp), unsure+len(t.uncompared)
 		p.Rows, p.Ranges = p.Rows+t.copied, p.Ranges+t.restores
+		if s.o.NoRestore {
+			p.Rows += t.summed
+		}
 		if t.stage == stageDone {
 			p.Done++
 			continue
 		}
 		c := s.chain(t)
 		known := s.chainIf(t, 0)
+		if s.o.NoRestore { // its comparison is all, and no type's waits for another's
+			c, known = 0, 0
+		}
 		work += c
 		least += known
 		if t.stage <= stageCheck {
 			more := s.toCompare(t)
-			work += more - more/slots
-			least += more - more/slots
+			if !s.o.NoRestore {
+				more -= more / slots
+			}
+			work += more
+			least += more
 		}
 		if t.name == Change {
 			last, leastLast = c, known
@@ -138,7 +148,11 @@ func doing(t *table) string {
 // String is one line for a terminal.
 func (p Progress) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d types, %d rows in %d ranges, %.0f rows/s", p.Done, p.Total, p.Rows, p.Ranges, p.Rate)
+	if p.Compares {
+		fmt.Fprintf(&b, "%d of %d types, %d rows compared, %.0f rows/s", p.Done, p.Total, p.Rows, p.Rate)
+	} else {
+		fmt.Fprintf(&b, "%d of %d types, %d rows in %d ranges, %.0f rows/s", p.Done, p.Total, p.Rows, p.Ranges, p.Rate)
+	}
 	if share := p.shares(); share != "" {
 		fmt.Fprintf(&b, " (%s)", share)
 	}

@@ -80,6 +80,15 @@ func (r Report) Differing() []string {
 	return names
 }
 
+// Names lists a few of names, and says how many there are besides.
+func Names(names []string) string {
+	const shown = 8
+	if more := len(names) - shown; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
 // Summary is the whole in a sentence without its end.
 func (r Report) Summary() string {
 	jobs, ranges := 0, 0
@@ -124,7 +133,7 @@ func (r Report) Err() error {
 	case r.GivenUp > 0:
 		return fmt.Errorf("%d ranges could not be copied; the report lists them", r.GivenUp)
 	case r.Differs > 0 && r.Frozen:
-		return fmt.Errorf("%d types still differ although the source is READ_ONLY: %s", r.Differs, strings.Join(r.Differing(), ", "))
+		return fmt.Errorf("%d types still differ although the source is READ_ONLY: %s", r.Differs, Names(r.Differing()))
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ var migrateTask = ops.Task{
 }
 
 func migrateTo(x Migration, pause pause) ops.Procedure {
-	m := migration{pair{x, pause}}
+	m := migration{pair{x, pause, true}}
 	return ops.Procedure{
 		Targets: pairTarget,
 		Guards:  m.guards(true),

@@ -45,8 +45,9 @@ type copying struct {
 	copied bool // all, by an earlier attempt
 	old    int  // records of earlier attempts
 	sched  *migrate.Scheduler
-	noted  time.Time // in the heartbeat
-	told   time.Time // in the log
+	noted  time.Time     // in the heartbeat
+	told   time.Time     // in the log
+	quiet  time.Duration // until it is told again
 	alarm  bool
 	held   []migrate.Hold // so far in this attempt
 }
@@ -288,7 +289,7 @@ func (c *copying) compare(ctx context.Context) error {
 		}
 	}
 	if len(differ) > 0 {
-		return fmt.Errorf("the source is READ_ONLY, and yet the IDs of %d types reach differently far in the end: %s", len(differ), strings.Join(differ, ", "))
+		return fmt.Errorf("the source is READ_ONLY, and yet the IDs of %d types reach differently far in the end: %s", len(differ), migrate.Names(differ))
 	}
 	return nil
 }

@@ -89,7 +89,11 @@ func (e *ending) Wait(ctx context.Context, until time.Time) []migrate.Event {
 	return events
 }
 
-const tellEvery = 5 * time.Minute
+// How long the log is silent: little at first, for whoever has just begun it watches.
+const (
+	tellSoon  = 15 * time.Second
+	tellEvery = 5 * time.Minute
+)
 
 // tell says how far it is: in the heartbeat at each turn, in the log now and then.
 func (c *copying) tell(now time.Time) {
@@ -102,8 +106,9 @@ func (c *copying) tell(now time.Time) {
 	c.step.Note(p.Brief())
 	c.tellHeld(now)
 	alarm := p.Silent > 0
-	if alarm != c.alarm || now.Sub(c.told) >= tellEvery {
+	if alarm != c.alarm || now.Sub(c.told) >= c.quiet {
 		c.told, c.alarm = now, alarm
+		c.quiet = min(max(2*c.quiet, tellSoon), tellEvery)
 		c.step.Log("%s", p)
 	}
 }

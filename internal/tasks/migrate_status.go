@@ -31,7 +31,7 @@ var migrateStatusTask = ops.Task{
 }
 
 func migrateStatus(x Migration, pause pause) ops.Procedure {
-	p := pair{x, pause}
+	p := pair{x: x, pause: pause}
 	return ops.Procedure{
 		Targets: pairTarget,
 		Guards:  p.guards(false),
@@ -68,7 +68,7 @@ func (p pair) status(ctx context.Context, step *ops.Step) (ops.Done, error) {
 	for _, t := range left {
 		step.Log("left out of a migration: %s", ops.Clip(t))
 	}
-	step.Log("counting on both stacks, which takes some seconds")
+	step.Log("counting on both stacks, which takes some seconds, or a minute where they are busy")
 	marks, err := p.counts(ctx, all)
 	if err != nil {
 		return ops.Done{}, err
@@ -79,9 +79,39 @@ func (p pair) status(ctx context.Context, step *ops.Step) (ops.Done, error) {
 		return ops.Done{}, fmt.Errorf("keeping migrate-status.md: %w", err)
 	}
 	after := pairState(both)
-	after["types"], after["left-out"], after["types-that-reach-differently"] = len(primary), left, differ
-	after["source-ids"], after["destination-ids"] = spanned(marks[migrate.Source], primary), spanned(marks[migrate.Destination], primary)
-	return ops.Done{After: after, Message: fmt.Sprintf("%d of %d types reach differently far; the table is %s", differ, len(primary), where)}, nil
+	src, dst := spanned(marks[migrate.Source], primary), spanned(marks[migrate.Destination], primary)
+	mode, err := modeOf(modeAuto, both[migrate.Source], src, dst)
+	if err != nil {
+		return ops.Done{}, err
+	}
+	after["types"], after["left-out"], after["types-that-reach-differently"] = len(primary), append([]string{}, left...), differ
+	after["source-ids"], after["destination-ids"], after["mode"] = src, dst, mode
+	return ops.Done{After: after, Message: said(both, mode, src, dst, differ, len(primary)) + "; the table is " + where}, nil
+}
+
+// said is the whole in a few sentences: what a migration would be now, who both are and
+// how they are, and how far apart.
+func said(both [2]stackState, mode string, src, dst int64, differ, types int) string {
+	s, d := both[migrate.Source], both[migrate.Destination]
+	article := "a"
+	if mode == modeInitial {
+		article = "an"
+	}
+	text := ""
+	if d.status != synapse.ReadWrite {
+		text = closed(d) + "; a migration into it may be under way. "
+	}
+	far := fmt.Sprintf("%d of %d types reach differently far", differ, types)
+	if differ == 0 {
+		far = fmt.Sprintf("all %d types reach equally far", types)
+	}
+	return fmt.Sprintf("%snow a migration would be %s %s pass: the source is %v, %s, and its IDs span %d; the destination %v, %s, and its span %d; %s", text, article, mode,
+		s, ops.Clip(s.status), src, d, ops.Clip(d.status), dst, far)
+}
+
+// closed says what a destination that is not open means to its users.
+func closed(d stackState) string {
+	return fmt.Sprintf("The destination is %s: it answers its users with 503", ops.Clip(d.status))
 }
 
 // statusTable tells what two stacks have, a line per type, as Markdown, and how many
@@ -94,7 +124,7 @@ func statusTable(both [2]stackState, primary, left []string, marks [2]map[string
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %d | %d |\n", migrate.Side(side), hostName(s.host), cell(s.instance), cell(s.version), cell(s.status), len(s.types), len(s.primary))
 	}
 	if d := both[migrate.Destination]; d.status != synapse.ReadWrite {
-		fmt.Fprintf(&b, "\nThe destination is %s: it answers its users with 503. It says: %s\n", cell(d.status), cell(ops.Quote(d.message)))
+		fmt.Fprintf(&b, "\n%s. It says: %s\n", cell(closed(d)), cell(ops.Quote(d.message)))
 	}
 	if len(left) > 0 {
 		fmt.Fprintf(&b, "\nLeft out: %s.\n", cell(strings.Join(left, ", ")))
@@ -102,14 +132,31 @@ func statusTable(both [2]stackState, primary, left []string, marks [2]map[string
 	fmt.Fprintln(&b, "\n| type | source from | to | destination from | to | |\n|---|--:|--:|--:|--:|---|")
 	for _, t := range primary {
 		s, d := marks[migrate.Source][t], marks[migrate.Destination][t]
-		verdict := ""
+		verdict := further(s, d)
 		if s != d {
-			verdict = "differs"
 			differ++
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(t), reach(s), reach(d), verdict)
 	}
 	return b.Bytes(), differ
+}
+
+// further says how the destination's IDs lie to the source's; "" where both reach
+// equally far.
+func further(s, d migrate.Mark) string {
+	switch {
+	case s == d:
+		return ""
+	case !s.Any:
+		return "differs: the source is empty"
+	case !d.Any:
+		return "differs: the destination is empty"
+	case s.Max > d.Max:
+		return fmt.Sprintf("differs: the source reaches %d further", s.Max-d.Max)
+	case d.Max > s.Max:
+		return fmt.Sprintf("differs: the destination reaches %d further", d.Max-s.Max)
+	}
+	return "differs: they begin differently"
 }
 
 // reach is two cells.

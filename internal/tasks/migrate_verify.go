@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"strings"
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -32,7 +31,7 @@ var migrateVerifyTask = ops.Task{
 }
 
 func migrateVerify(x Migration, pause pause) ops.Procedure {
-	p := pair{x, pause}
+	p := pair{x: x, pause: pause}
 	return ops.Procedure{
 		Targets: pairTarget,
 		Guards:  p.guards(false),
@@ -67,6 +66,10 @@ func (p pair) verify(ctx context.Context, step *ops.Step) (ops.Done, error) {
 	for _, t := range left {
 		step.Log("not compared: %s", t)
 	}
+	d := both[migrate.Destination]
+	if d.status != synapse.ReadWrite {
+		step.Log("note: the destination is %s: if a migration into it is under way, this slows it, and what differs now may soon be the same", ops.Clip(d.status))
+	}
 	c := &copying{migration: migration{p}, step: step, both: both, begin: migrationBegin{
 		Source: both[0].String(), Destination: both[1].String(), Types: primary, AllTypes: all, Frozen: both[migrate.Source].status == synapse.ReadOnly,
 	}}
@@ -88,15 +91,26 @@ func (p pair) verify(ctx context.Context, step *ops.Step) (ops.Done, error) {
 	}
 	if len(names) > 0 && c.begin.Frozen {
 		return ops.Done{}, &ops.Error{
-			Code: ops.Conflict, Message: fmt.Sprintf("%d of %d types differ although the source is READ_ONLY: %s. The report is %s.", len(names), len(primary), strings.Join(names, ", "), where),
-			Hint: "Migrate once more with mode=final.",
+			Code: ops.Conflict, Message: fmt.Sprintf("%d of %d types differ although the source is READ_ONLY: %s. The report is %s.", len(names), len(primary), migrate.Names(names), where),
+			Hint: p.makeSame(v, d),
 		}
 	}
 	verdict := "no type differs"
 	if len(names) > 0 {
-		verdict = fmt.Sprintf("%d of %d types differ, which is normal while users write: %s", len(names), len(primary), strings.Join(names, ", "))
+		verdict = fmt.Sprintf("%d of %d types differ, which is normal while users write: %s", len(names), len(primary), migrate.Names(names))
 	}
 	after := pairState(both)
 	after["types"], after["types-that-differ"] = len(primary), names
 	return ops.Done{After: after, Message: verdict + "; the report is " + where}, nil
+}
+
+// makeSame says how what differs is made the same.
+func (p pair) makeSame(v ops.Values, d stackState) string {
+	hosts := MigrationHosts(v)
+	hint := "A final pass makes them the same: " +
+		ops.Command(migrateTask.Name, p.x.Environment().Name, [2]string{sourceHost.Name, hosts[0]}, [2]string{destinationHost.Name, hosts[1]}, [2]string{"mode", modeFinal})
+	if d.status != synapse.ReadWrite {
+		hint = "If a migration into the destination is under way, compare once it has ended. " + hint
+	}
+	return hint
 }

@@ -79,6 +79,9 @@ func pairTarget(v ops.Values) []ops.Target {
 type pair struct {
 	x     Migration
 	pause pause
+	// patient: a stack that does not answer is asked again for some minutes. Somebody
+	// waits for what a task that only looks tells.
+	patient bool
 }
 
 // A stackState is one stack as it says it is.
@@ -104,7 +107,7 @@ func (p pair) ask(ctx context.Context, question func() error) error {
 	began := time.Now()
 	for {
 		err := question()
-		if ops.CodeOf(err) != ops.Unavailable || ctx.Err() != nil || time.Since(began) >= stackPatience || p.pause(ctx, jittered(stackPause)) != nil {
+		if ops.CodeOf(err) != ops.Unavailable || ctx.Err() != nil || !p.patient || time.Since(began) >= stackPatience || p.pause(ctx, jittered(stackPause)) != nil {
 			return err
 		}
 	}
@@ -119,10 +122,10 @@ func (p pair) identity(ctx context.Context) (both [2]stackState, err error) {
 		var v synapse.Version
 		var status synapse.StackStatus
 		if err := p.ask(ctx, func() (err error) { v, err = stack.Version(ctx); return err }); err != nil {
-			return both, fmt.Errorf("asking which instance answers at %s: %w", s.host, err)
+			return both, fmt.Errorf("asking which instance answers at %s, the %s: %w", s.host, migrate.Side(side), err)
 		}
 		if err := p.ask(ctx, func() (err error) { status, err = stack.StackStatus(ctx); return err }); err != nil {
-			return both, fmt.Errorf("asking the status of %s: %w", s.host, err)
+			return both, fmt.Errorf("asking the status of %s, the %s: %w", s.host, migrate.Side(side), err)
 		}
 		s.instance, s.version = ops.Clip(v.StackInstance), ops.Clip(v.Version)
 		s.status, s.message, s.pending = status.Status, status.CurrentMessage, status.PendingMaintenanceMessage
@@ -200,7 +203,7 @@ func (p pair) askCredentials(ctx context.Context) error {
 		err := p.ask(ctx, func() error { _, err := p.x.Stack(side).PrimaryTypes(ctx); return err })
 		switch {
 		case ops.CodeOf(err) == ops.Denied:
-			return ops.Refuse("migration-credential", "", "%s, the %s, does not accept its credential: %v", p.x.Host(side), side, err)
+			return ops.Refuse("migration-credential", fmt.Sprintf("Each stack has its own. Are source-host and destination-host exchanged? Else put the pair that this stack accepts where the environment's migration_%s says.", side), "%s, the %s, does not accept its credential: %v", p.x.Host(side), side, err)
 		case err != nil:
 			return fmt.Errorf("asking %s which types are migrated: %w", p.x.Host(side), err)
 		}

@@ -113,13 +113,17 @@ func verifyReport(c *copying, r migrate.Report) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s compared with %s\n\n", cell(c.begin.Destination), cell(c.begin.Source))
 	fmt.Fprintf(&b, "%d of %d types differ. The source is %s. %d ranges could not be compared.\n\n", len(r.Differing()), len(r.Types), cell(c.both[migrate.Source].status), r.Unsure)
-	fmt.Fprintln(&b, "| type | rows at the source | ranges that differ | IDs from | to |\n|---|--:|--:|--:|--:|")
+	fmt.Fprintln(&b, "| type | rows at the source | ranges that differ | IDs from | to | not compared |\n|---|--:|--:|--:|--:|--:|")
 	for _, t := range r.Types {
 		from, to := "", ""
 		if n := len(t.Differs); n > 0 {
 			from, to = fmt.Sprint(t.Differs[0].Min), fmt.Sprint(t.Differs[n-1].Max)
 		}
-		fmt.Fprintf(&b, "| %s | %d | %d | %s | %s |\n", cell(t.Type), t.Rows, len(t.Differs), from, to)
+		unsure := ""
+		if n := len(t.Unsure); n > 0 {
+			unsure = fmt.Sprintf("%d ranges", n)
+		}
+		fmt.Fprintf(&b, "| %s | %d | %d | %s | %s | %s |\n", cell(t.Type), t.Rows, len(t.Differs), from, to, unsure)
 	}
 	writeFailures(&b, r)
 	return b.Bytes()
