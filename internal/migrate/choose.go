@@ -111,7 +111,7 @@ func (v *view) chained(s *Scheduler) bool { return v.known >= 0.7*v.work/float64
 // patient: what is not compared yet can wait. Restores then go before the large
 // comparisons: the sooner the last restore has begun, the less it costs when the worker
 // that has it is lost.
-func (v *view) patient(s *Scheduler) bool { return v.unknown < 0.6*v.work/float64(s.o.Restores) }
+func (v *view) patient(s *Scheduler) bool { return v.unknown < 0.5*v.work/float64(s.o.Restores) }
 
 // decides: nothing is over before this type is.
 func (v *view) decides(s *Scheduler, t *table) bool {
