@@ -120,7 +120,7 @@ func TestPollAfter(t *testing.T) {
 	for _, c := range []struct {
 		elapsed, expected, least, most time.Duration
 	}{
-		{0, 0, 250 * time.Millisecond, 250 * time.Millisecond},
+		{0, 0, 400 * time.Millisecond, 400 * time.Millisecond},
 		{0, time.Second, 250 * time.Millisecond, time.Second},
 		{0, time.Hour, 30 * time.Second, 30 * time.Second},
 		{50 * time.Minute, time.Hour, 250 * time.Millisecond, 2 * time.Minute},

@@ -22,7 +22,7 @@ func (j Job) pollAfter(elapsed time.Duration) time.Duration {
 	if j.Urgent {
 		return pollAfter(elapsed, j.Expected, 65, 20, 120*time.Millisecond)
 	}
-	return pollAfter(elapsed, j.Expected, 85, 15, 250*time.Millisecond)
+	return pollAfter(elapsed, j.Expected, 90, 10, 400*time.Millisecond)
 }
 
 func pollAfter(elapsed, expected time.Duration, percent, share int64, soonest time.Duration) time.Duration {

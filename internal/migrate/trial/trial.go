@@ -103,7 +103,7 @@ func ours(c Config, p *sim.Pair, r *Result) error {
 	for {
 		ctx, kill := context.WithCancelCause(context.Background())
 		v := newVirtual(p, c.Seed+int64(r.Kills), kill)
-		journal.v = v
+		journal.process(v)
 		if len(kills) > 0 {
 			v.killAt, kills = max(kills[0], p.Now()+0.001), kills[1:]
 		}

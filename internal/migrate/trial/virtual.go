@@ -193,26 +193,6 @@ func (v *virtual) sleep(d float64) {
 	}
 }
 
-// A memory journal keeps what was saved over kills.
-type memory struct {
-	v       *virtual
-	records []migrate.Record
-	saves   int
-}
-
-func (m *memory) Save(_ context.Context, records []migrate.Record) error {
-	m.saves++
-	m.v.sleep(saveTime)
-	if m.v.dead() {
-		if m.v.jitter.IntN(2) == 0 { // killed while writing: it may be there
-			m.records = append(m.records, records...)
-		}
-		return errKilled
-	}
-	m.records = append(m.records, records...)
-	return nil
-}
-
 func request(j migrate.Job) sim.Request {
 	return sim.Request{Kind: sim.Kind(j.Kind), Type: j.Type, Types: j.Types, Span: sim.Span(j.Span), Size: j.Size, Salt: j.Salt, Key: j.Key}
 }
