@@ -36,7 +36,7 @@ type Entry struct {
 	After   State           `json:"after,omitempty"`
 	Code    Code            `json:"code,omitempty"`
 	Message string          `json:"message,omitempty"`
-	Digest  Digest          `json:"digest,omitempty"` // of the plan, for EntryPlan
+	Digest  Digest          `json:"digest,omitempty"` // EntryPlan: of the plan; EntryAttempt: of the Start
 	Data    json.RawMessage `json:"data,omitempty"`   // of a checkpoint
 	// Prev is the digest of the line before, without its line end; of the first
 	// line, the request's digest.

@@ -118,6 +118,16 @@ type Start struct {
 	Settle map[string]bool `json:"settle,omitempty"`
 }
 
+// Digest is that of the start's canonical form: an attempt's first journal entry names
+// it, so that who asked for the attempt, and with which answers, is part of the record.
+func (s *Start) Digest() (Digest, error) {
+	data, err := CanonicalJSON(s)
+	if err != nil {
+		return "", err
+	}
+	return DigestOf(data), nil
+}
+
 // ConfirmDigest is the form in which a challenge's answer is kept and compared.
 func ConfirmDigest(answer string) Digest {
 	return DigestOf([]byte("confirm\x00" + answer))

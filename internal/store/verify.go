@@ -20,14 +20,15 @@ type Verification struct {
 
 // Verify checks that a run's documents belong together and are as they were
 // written: the starts agree and name the request; the request has its digest; the
-// journal is one chain from that digest, without a gap, and goes through the point
+// journal is one chain from that digest, without a gap, tells of each attempt the
+// start that asked for it, and goes through the point
 // that each result names and tells of each effect what the result does; the plan is
 // the one that the journal names; artifacts have the digests and sizes that the
 // results tell.
 //
 // What no other document tells cannot be checked: a journal's end while its
-// attempt has written no result, who asked for a start, and the other words of a
-// plan or result. A run that is not
+// attempt has written no result, who asked for a start that came to no journal
+// entry, and the other words of a plan or result. A run that is not
 // there is NotFound; a store that cannot be read is an error. Anything else that
 // is wrong is told in the Verification, with a nil error.
 func (s *Store) Verify(ctx context.Context, ref ops.RunRef) (*Verification, error) {
@@ -75,6 +76,7 @@ type verifier struct {
 	starts, attempts, journal, ended []int
 
 	request ops.Digest
+	asked   map[int]ops.Digest // of each start
 	results []ops.Result
 
 	chain ops.Chain
@@ -123,6 +125,7 @@ func (v *verifier) checkStarts(ctx context.Context) (string, error) {
 	if len(v.starts) == 0 {
 		return "", v.s.noRun(v.ref.Run)
 	}
+	v.asked = map[int]ops.Digest{}
 	for i, n := range v.starts {
 		if n != i+1 {
 			return "", broken("starts/%s is missing.", number4(i+1))
@@ -133,6 +136,9 @@ func (v *verifier) checkStarts(ctx context.Context) (string, error) {
 		}
 		if i == 0 {
 			v.request = st.Request
+		}
+		if v.asked[n], err = st.Digest(); err != nil {
+			return "", err
 		}
 		switch {
 		case st.N != n || st.Run != v.ref.Run || st.Lane != v.ref.Lane:
@@ -243,6 +249,11 @@ func (v *verifier) point(entries int64, head ops.Digest) {
 
 func (v *verifier) note(e ops.Entry) error {
 	switch e.Kind {
+	case ops.EntryAttempt:
+		// Journals of before this was told have none.
+		if e.Digest != "" && e.Digest != v.asked[e.Attempt] {
+			return broken("entry %d: attempt %d was asked for otherwise than starts/%s tells.", e.Seq, e.Attempt, number4(e.Attempt))
+		}
 	case ops.EntryEnd:
 		v.ends[e.Attempt] = e
 	case ops.EntryPlan:

@@ -92,7 +92,10 @@ func recorded(t testing.TB) (memory, []string) {
 	chain, doc := ops.NewChain(digest), 0
 	plan := &ops.Plan{Task: "remove-user", Digest: ops.DigestOf([]byte("plan")), Effects: []ops.Effect{}, Notes: []string{}}
 	for n := 1; n <= 2; n++ {
-		ok(t, s.CreateStart(ctx, start(n)))
+		asked := start(n)
+		ok(t, s.CreateStart(ctx, asked))
+		by, err := asked.Digest()
+		ok(t, err)
 		ok(t, s.CreateExecution(ctx, ref, n, ops.Execution{Engine: "local", ID: "1"}))
 		ok(t, s.CreateAttempt(ctx, ref, ops.Attempt{N: n, At: at}))
 		appendTo := func(entries ...ops.Entry) {
@@ -104,7 +107,7 @@ func recorded(t testing.TB) (memory, []string) {
 			doc++
 			ok(t, s.AppendJournal(ctx, ref, doc, data))
 		}
-		appendTo(ops.Entry{Kind: ops.EntryAttempt})
+		appendTo(ops.Entry{Kind: ops.EntryAttempt, Digest: by})
 		ok(t, s.CreatePlan(ctx, ref, plan))
 		effect := fmt.Sprintf("user/%d", n)
 		appendTo(ops.Entry{Kind: ops.EntryPlan, Digest: plan.Digest}, ops.Entry{Kind: ops.EntryIntent, Effect: effect, Settle: ops.SettleRead})
@@ -247,40 +250,42 @@ func TestVerifyFinds(t *testing.T) {
 		docs memory
 		says string
 	}{
-		"a request changed":                   {edit(requestKey, func(doc map[string]any) { doc["requester"] = "joe" }), "does not match its digest"},
-		"a request left out":                  {changed(docs, requestKey, nil), "request"},
-		"the first start left out":            {changed(docs, runDir+"starts/0001.json", nil), "starts/0001 is missing"},
-		"a start of another request":          {set("starts/0002.json", "request", ops.DigestOf(nil)), "starts/0002 names another request"},
-		"a start of another run":              {set("starts/0002.json", "run", "20261123T141502Z-remove-user-0000"), "starts/0002 belongs"},
-		"a start of a request that is none":   {changed(set("starts/0001.json", "request", "sha256:x"), runDir+"starts/0002.json", nil), "names no request"},
-		"a start left out, its attempt there": {changed(docs, runDir+"starts/0002.json", nil), "attempts/0002 has no start"},
-		"an attempt in another's place":       {set("attempts/0002.json", "n", 1), "attempts/0002 is another"},
-		"an attempt left out":                 {changed(docs, runDir+"attempts/0001.json", nil), "results/0001 has no attempt"},
-		"a document that cannot be read":      {changed(docs, runDir+"attempts/0001.json", []byte("{")), "attempts/0001.json"},
-		"a document that does not belong":     {changed(docs, runDir+"results/note.json", []byte("{}")), "results/note.json"},
-		"a result of another attempt":         {set("results/0001.json", "attempt", 2), "results/0001 is of another attempt"},
-		"a result that tells another outcome": {set("results/0001.json", "outcome", "succeeded"), "results/0001 says succeeded"},
-		"a result with other words":           {set("results/0002.json", "message", "Done."), "results/0002 tells otherwise"},
-		"a result that counts otherwise":      {set("results/0002.json", "counts", map[string]int{"done": 2}), "results/0002 counts 0 effects failed and the journal tells 1."},
-		"a result that counts too few":        {set("results/0001.json", "counts", map[string]int{"failed": 1}), "results/0001 counts 1 effects, lists 2 and says that there are 2."},
-		"a result that hides an effect":       {set("results/0002.json", "effects", []any{}), "lists 0"},
-		"a result that lists one twice":       {edit(runDir+"results/0002.json", func(doc map[string]any) { list := doc["effects"].([]any); list[0] = list[1] }), `lists "user/2" twice`},
-		"an effect told otherwise":            {edit(runDir+"results/0002.json", func(doc map[string]any) { doc["effects"].([]any)[0].(map[string]any)["outcome"] = "done" }), `tells "user/1" as done and the journal as failed`},
-		"an effect told as not reached":       {edit(runDir+"results/0001.json", func(doc map[string]any) { doc["effects"].([]any)[0].(map[string]any)["outcome"] = "not_reached" }), `tells "user/1" as not_reached`},
-		"a result of another plan":            {set("results/0002.json", "plan_digest", ops.DigestOf(nil)), "a result names another plan"},
-		"a result that saw more":              {set("results/0002.json", "journal_entries", 11), "results/0002 names 11 journal entries"},
-		"a result that saw less":              {set("results/0001.json", "journal_entries", 4), "results/0001 names another journal"},
-		"a result that saw another end":       {set("results/0002.json", "journal_head", ops.DigestOf(nil)), "results/0002 names another journal"},
-		"a result that saw nothing":           {edit(runDir+"results/0002.json", func(doc map[string]any) { doc["journal_entries"] = 0; delete(doc, "journal_head") }), "goes on after entry 0"},
-		"an entry behind the end":             {more(ops.Entry{At: at, Attempt: 2, Kind: ops.EntryCheckpoint}), "goes on after entry 10"},
-		"an entry of an earlier attempt":      {more(ops.Entry{At: at, Attempt: 1, Kind: ops.EntryCheckpoint}), "entry 11 is of attempt 1"},
-		"an entry of an attempt that is none": {more(ops.Entry{At: at, Attempt: 3, Kind: ops.EntryCheckpoint}), "entry 11 is of attempt 3"},
-		"an entry with another plan":          {more(ops.Entry{At: at, Attempt: 2, Kind: ops.EntryPlan, Digest: ops.DigestOf(nil)}), "entry 11 names another plan"},
-		"another plan":                        {set("plan.json", "plan_digest", ops.DigestOf(nil)), "plan.json is plan"},
-		"a plan left out":                     {changed(docs, runDir+"plan.json", nil), "plan.json is missing"},
-		"an artifact left out":                {changed(docs, runDir+"artifacts/effects-1.jsonl", nil), `"effects-1.jsonl" is missing`},
-		"an artifact changed":                 {changed(docs, runDir+"artifacts/effects-2.jsonl", bytes.Replace(docs[runDir+"artifacts/effects-2.jsonl"], []byte("user/1"), []byte("user/7"), 1)), `"effects-2.jsonl" was changed`},
-		"an artifact cut":                     {changed(docs, runDir+"artifacts/effects-2.jsonl", docs[runDir+"artifacts/effects-2.jsonl"][:9]), `"effects-2.jsonl" has 9 bytes`},
+		"a request changed":                    {edit(requestKey, func(doc map[string]any) { doc["requester"] = "joe" }), "does not match its digest"},
+		"a request left out":                   {changed(docs, requestKey, nil), "request"},
+		"the first start left out":             {changed(docs, runDir+"starts/0001.json", nil), "starts/0001 is missing"},
+		"a start of another request":           {set("starts/0002.json", "request", ops.DigestOf(nil)), "starts/0002 names another request"},
+		"a start that somebody else asked for": {set("starts/0002.json", "by", "joe"), "attempt 2 was asked for otherwise than starts/0002 tells"},
+		"a start with another answer":          {set("starts/0001.json", "confirm", ops.DigestOf(nil)), "attempt 1 was asked for otherwise than starts/0001 tells"},
+		"a start of another run":               {set("starts/0002.json", "run", "20261123T141502Z-remove-user-0000"), "starts/0002 belongs"},
+		"a start of a request that is none":    {changed(set("starts/0001.json", "request", "sha256:x"), runDir+"starts/0002.json", nil), "names no request"},
+		"a start left out, its attempt there":  {changed(docs, runDir+"starts/0002.json", nil), "attempts/0002 has no start"},
+		"an attempt in another's place":        {set("attempts/0002.json", "n", 1), "attempts/0002 is another"},
+		"an attempt left out":                  {changed(docs, runDir+"attempts/0001.json", nil), "results/0001 has no attempt"},
+		"a document that cannot be read":       {changed(docs, runDir+"attempts/0001.json", []byte("{")), "attempts/0001.json"},
+		"a document that does not belong":      {changed(docs, runDir+"results/note.json", []byte("{}")), "results/note.json"},
+		"a result of another attempt":          {set("results/0001.json", "attempt", 2), "results/0001 is of another attempt"},
+		"a result that tells another outcome":  {set("results/0001.json", "outcome", "succeeded"), "results/0001 says succeeded"},
+		"a result with other words":            {set("results/0002.json", "message", "Done."), "results/0002 tells otherwise"},
+		"a result that counts otherwise":       {set("results/0002.json", "counts", map[string]int{"done": 2}), "results/0002 counts 0 effects failed and the journal tells 1."},
+		"a result that counts too few":         {set("results/0001.json", "counts", map[string]int{"failed": 1}), "results/0001 counts 1 effects, lists 2 and says that there are 2."},
+		"a result that hides an effect":        {set("results/0002.json", "effects", []any{}), "lists 0"},
+		"a result that lists one twice":        {edit(runDir+"results/0002.json", func(doc map[string]any) { list := doc["effects"].([]any); list[0] = list[1] }), `lists "user/2" twice`},
+		"an effect told otherwise":             {edit(runDir+"results/0002.json", func(doc map[string]any) { doc["effects"].([]any)[0].(map[string]any)["outcome"] = "done" }), `tells "user/1" as done and the journal as failed`},
+		"an effect told as not reached":        {edit(runDir+"results/0001.json", func(doc map[string]any) { doc["effects"].([]any)[0].(map[string]any)["outcome"] = "not_reached" }), `tells "user/1" as not_reached`},
+		"a result of another plan":             {set("results/0002.json", "plan_digest", ops.DigestOf(nil)), "a result names another plan"},
+		"a result that saw more":               {set("results/0002.json", "journal_entries", 11), "results/0002 names 11 journal entries"},
+		"a result that saw less":               {set("results/0001.json", "journal_entries", 4), "results/0001 names another journal"},
+		"a result that saw another end":        {set("results/0002.json", "journal_head", ops.DigestOf(nil)), "results/0002 names another journal"},
+		"a result that saw nothing":            {edit(runDir+"results/0002.json", func(doc map[string]any) { doc["journal_entries"] = 0; delete(doc, "journal_head") }), "goes on after entry 0"},
+		"an entry behind the end":              {more(ops.Entry{At: at, Attempt: 2, Kind: ops.EntryCheckpoint}), "goes on after entry 10"},
+		"an entry of an earlier attempt":       {more(ops.Entry{At: at, Attempt: 1, Kind: ops.EntryCheckpoint}), "entry 11 is of attempt 1"},
+		"an entry of an attempt that is none":  {more(ops.Entry{At: at, Attempt: 3, Kind: ops.EntryCheckpoint}), "entry 11 is of attempt 3"},
+		"an entry with another plan":           {more(ops.Entry{At: at, Attempt: 2, Kind: ops.EntryPlan, Digest: ops.DigestOf(nil)}), "entry 11 names another plan"},
+		"another plan":                         {set("plan.json", "plan_digest", ops.DigestOf(nil)), "plan.json is plan"},
+		"a plan left out":                      {changed(docs, runDir+"plan.json", nil), "plan.json is missing"},
+		"an artifact left out":                 {changed(docs, runDir+"artifacts/effects-1.jsonl", nil), `"effects-1.jsonl" is missing`},
+		"an artifact changed":                  {changed(docs, runDir+"artifacts/effects-2.jsonl", bytes.Replace(docs[runDir+"artifacts/effects-2.jsonl"], []byte("user/1"), []byte("user/7"), 1)), `"effects-2.jsonl" was changed`},
+		"an artifact cut":                      {changed(docs, runDir+"artifacts/effects-2.jsonl", docs[runDir+"artifacts/effects-2.jsonl"][:9]), `"effects-2.jsonl" has 9 bytes`},
 		"fewer effects than were counted": {edit(runDir+"results/0002.json", func(doc map[string]any) {
 			doc["effects_total"], doc["counts"] = 3, map[string]int{"failed": 1, "done": 1, "not_reached": 1}
 			doc["effects"] = append(doc["effects"].([]any), map[string]any{"id": "user/3", "target": "user/3", "summary": "", "outcome": "not_reached"})

@@ -102,7 +102,9 @@ func (w *Worker) claim(ctx context.Context, ref ops.RunRef) (*attempt, error) {
 	if a.req, err = d.Request(ctx, ref.Lane, start.Request); err != nil {
 		return nil, fmt.Errorf("reading the request of %s: %w", ref.Run, err)
 	}
-	a.journal = newJournal(d, ref, start.Request, a.n)
+	if a.journal, err = newJournal(d, ref, start); err != nil {
+		return nil, fmt.Errorf("the start of attempt %d: %w", start.N, err)
+	}
 	return a, a.times(ctx, starts)
 }
 

@@ -25,6 +25,7 @@ type journal struct {
 	docs    Documents
 	ref     ops.RunRef
 	attempt int
+	began   ops.Entry // this attempt's first
 
 	turn  turn // one append at a time
 	chain ops.Chain
@@ -59,10 +60,15 @@ type doubt struct {
 	chain ops.Chain // with it
 }
 
-func newJournal(d Documents, ref ops.RunRef, request ops.Digest, attempt int) *journal {
-	return &journal{turn: make(turn, 1), docs: d, ref: ref, attempt: attempt, chain: ops.NewChain(request),
+func newJournal(d Documents, ref ops.RunRef, start ops.Start) (*journal, error) {
+	digest, err := start.Digest()
+	if err != nil {
+		return nil, err
+	}
+	began := ops.Entry{Kind: ops.EntryAttempt, Digest: digest}
+	return &journal{turn: make(turn, 1), docs: d, ref: ref, attempt: start.N, began: began, chain: ops.NewChain(start.Request),
 		outcomes: map[string]ops.EffectOutcome{}, open: map[string]intent{},
-		pending: []ops.Entry{{Kind: ops.EntryAttempt}}}
+		pending: []ops.Entry{began}}, nil
 }
 
 // take reads the journal to its end and writes this attempt's first entry there:
@@ -75,7 +81,7 @@ func (j *journal) take(ctx context.Context) error {
 		if j.unread = j.replay(ctx); j.unread != nil {
 			return j.unread
 		}
-		d, err := j.document(ops.Entry{Kind: ops.EntryAttempt})
+		d, err := j.document(j.began)
 		if err != nil {
 			return err
 		}

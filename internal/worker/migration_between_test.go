@@ -69,7 +69,7 @@ func TestMigrationGoesOnBeforeItRestores(t *testing.T) {
 			c.end(m)
 			m.status("READ_ONLY")
 			before := len(m.ran(sim.Checksum))
-			if n := len(m.ran(sim.Restore)); before < 20 || n > 0 {
+			if n := len(m.ran(sim.Restore)); before < 10 || n > 0 {
 				t.Fatalf("%d comparisons and %d restores: it was to end between", before, n)
 			}
 			r, err := m.attempt(t.Context())
