@@ -97,16 +97,16 @@ func said(both [2]stackState, mode string, src, dst int64, differ, types int) st
 	if mode == modeInitial {
 		article = "an"
 	}
-	text := ""
-	if d.status != synapse.ReadWrite {
-		text = closed(d) + "; a migration into it may be under way. "
-	}
 	far := fmt.Sprintf("%d of %d types reach differently far", differ, types)
 	if differ == 0 {
 		far = fmt.Sprintf("all %d types reach equally far", types)
 	}
-	return fmt.Sprintf("%snow a migration would be %s %s pass: the source is %v, %s, and its IDs span %d; the destination %v, %s, and its span %d; %s", text, article, mode,
+	text := fmt.Sprintf("now a migration would be %s %s pass: the source is %v, %s, and its IDs span %d; the destination %v, %s, and its span %d; %s", article, mode,
 		s, ops.Clip(s.status), src, d, ops.Clip(d.status), dst, far)
+	if d.status != synapse.ReadWrite {
+		text += ". " + closed(d) + "; a migration into it may be under way"
+	}
+	return text
 }
 
 // closed says what a destination that is not open means to its users.
