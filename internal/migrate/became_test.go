@@ -115,3 +115,25 @@ func TestWhatBecameOfWhatIsCopied(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsLeftToCompare is never nothing while parts are left, nor has it to do with
+// what would be restored.
+func TestWhatIsLeftToCompare(t *testing.T) {
+	s := NewScheduler(Options{Types: []string{"ACL", "TEAM"}, AllTypes: []string{"ACL", "TEAM"}, Salt: "salt", Batch: 100, NoRestore: true})
+	told := 0
+	failing(t, s, func(Job) bool {
+		p, parts := s.Progress(time.Now()), s.tables[0].open+s.tables[1].open
+		if parts == 0 || !s.marked {
+			return false
+		}
+		told++
+		least, most := time.Duration(parts)*time.Second/8, time.Duration(parts)*3*time.Second
+		if p.Left[1] < least || p.Left[1] > most || !strings.Contains(p.String(), " rows compared, ") {
+			t.Errorf("%d parts are left, and it says %q", parts, p)
+		}
+		return false
+	})
+	if told < 100 {
+		t.Errorf("told %d times", told)
+	}
+}

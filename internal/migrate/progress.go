@@ -50,7 +50,9 @@ func (s *Scheduler) Progress(now time.Time) Progress {
 		least += known
 		if t.stage <= stageCheck {
 			more := s.toCompare(t)
-			if !s.o.NoRestore {
+			if s.o.NoRestore {
+				more += fixedCost * float64(t.open)
+			} else {
 				more -= more / slots
 			}
 			work += more
