@@ -89,8 +89,12 @@ func show(out io.Writer, r *trial.Result) {
 	line("makespan_s", "%.0f (%.2f h)", r.Makespan, r.Makespan/3600)
 	line("outage_s", "%.0f", r.Outage)
 	line("bound_s", "%.0f (makespan is %.2f of it)", r.Bound, r.Makespan/r.Bound)
-	if r.Redone > 0 {
-		line("", "%.0f as the lost worker held a restore (makespan is %.2f of it)", r.Redone, r.Makespan/r.Redone)
+	if r.AsDealt > r.Bound {
+		why := "the destination did not answer for a while"
+		if r.Redone == r.AsDealt {
+			why = "the lost worker held a restore"
+		}
+		line("", "%.0f as %s (makespan is %.2f of it)", r.AsDealt, why, r.Makespan/r.AsDealt)
 	}
 	for _, side := range []sim.Side{sim.Source, sim.Destination} {
 		var parts []string

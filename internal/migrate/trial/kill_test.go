@@ -94,7 +94,7 @@ func TestQuickerThanTheIncumbent(t *testing.T) {
 			r := try(t, c)
 			sound(t, r)
 			times = append(times, theirs.Makespan/r.Makespan)
-			near = append(near, r.Makespan/max(r.Bound, r.Redone))
+			near = append(near, r.Makespan/r.AsDealt)
 			if most := uint64(128 << 20); r.PeakClient > most {
 				t.Errorf("%s %s: %d bytes at most in the client, want %d", want.profile, want.situation, r.PeakClient, most)
 			}

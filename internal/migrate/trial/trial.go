@@ -34,7 +34,8 @@ type Result struct {
 	Faults    bool    `json:"faults"`
 	Makespan  float64 `json:"makespan_s"`
 	Bound     float64 `json:"bound_s"`
-	Redone    float64 `json:"bound_as_a_restore_was_lost_s,omitempty"` // see Bound
+	Redone    float64 `json:"bound_as_a_restore_was_lost_s,omitempty"` // see Bounds
+	AsDealt   float64 `json:"bound_as_dealt_s"`
 	sim.Summary
 	Calls      int64  `json:"client_requests"`
 	Saves      int    `json:"journal_documents"`
@@ -71,7 +72,8 @@ func Run(c Config) (*Result, error) {
 		r.Stretches = append(r.Stretches, migrate.Stretch{Kind: migrate.Kind(j.Kind), Side: migrate.Side(j.Side), Type: j.Type, Span: migrate.Span(j.Span), Began: moment(j.Began).UnixMilli(), End: moment(j.Ended).UnixMilli()})
 	}
 	r.Makespan = p.Now()
-	r.Bound, r.Redone = Bound(p, workload)
+	b := bounds(p, workload)
+	r.Bound, r.Redone, r.AsDealt = b.Any, b.Redone, b.AsDealt()
 	r.Summary = p.Summary()
 	if c.Schedule == "incumbent" {
 		r.Calls = r.Requests[0] + r.Requests[1]

@@ -21,6 +21,7 @@ func (p *Pair) Reach(s Side) error {
 	}
 	if p.config.Faults && p.faults.IntN(20_000) == 0 {
 		st.down = p.now + 20 + 100*p.faults.Float64()
+		st.silent = append(st.silent, Silence{p.now, st.down})
 		return ErrDown
 	}
 	return nil

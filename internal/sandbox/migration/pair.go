@@ -31,6 +31,7 @@ type stack struct {
 	message  string  // that it gives with its status
 	pending  string  // of maintenance to come
 	down     float64 // answers nothing before
+	silent   []Silence
 	requests int64
 	busy     float64 // slot seconds
 }

@@ -13,7 +13,14 @@ type Work struct {
 	// least that passes between its end and the next one's beginning.
 	Serial  float64
 	Recheck float64 // comparing again, on either side, what was copied
+	Batch   float64 // restoring a whole batch, the most that one restore does
 }
+
+// A Silence is a time in which a stack answered nothing, in seconds.
+type Silence struct{ From, Until float64 }
+
+// Silences are those of a side so far, in order.
+func (p *Pair) Silences(s Side) []Silence { return p.stacks[s].silent }
 
 // Capacity is how many jobs a side's database can do at full speed.
 func (p *Pair) Capacity(s Side) float64 { return p.stacks[s].capacity }
@@ -29,8 +36,17 @@ const (
 // Redelivery is how long a lost worker's job waits for another one, in seconds.
 const Redelivery = 600
 
-// Lost is the job that the lost worker held; ok is false when none was lost so far.
-func (p *Pair) Lost() (r Ran, ok bool) { return p.lost, p.lost.Kind != "" }
+// Lost is the job that the lost worker held, and how many that side's workers had begun
+// by then, it included; n is 0 when none was lost so far.
+func (p *Pair) Lost() (r Ran, n int) {
+	if p.lost.Kind == "" {
+		return p.lost, 0
+	}
+	return p.lost, p.stacks[p.lost.Side].loses
+}
+
+// Least is the work of the smallest job, in seconds.
+const Least = sumFixed
 
 // Workload is the work of every type, as it stands before the run begins.
 func (p *Pair) Workload() []Work {
@@ -53,6 +69,7 @@ func (p *Pair) Workload() []Work {
 		w.Backup = p.least(src, top, group, b, b, fixed)
 		w.Restore = p.least(src, top, group, r, r+per(60, 1), fixed)
 		w.Serial = p.least(src, top, group, r, r+per(60, 1), fixed+turn)
+		w.Batch = (r+per(60, 1))*float64(p.BatchSize()) + fixed + turn
 		w.Recheck = p.least(src, top, primary, per(3.5, 1), per(3.5, 1), sumFixed)
 		out = append(out, w)
 	}
