@@ -13,6 +13,10 @@ const runIDTime = "20060102T150405Z"
 
 var runIDPattern = Pattern(`^[0-9]{8}T[0-9]{6}Z-[a-z0-9]+(?:-[a-z0-9]+)*-[0-9a-f]{4,16}$`)
 
+// RunIDFrom returns what sorts before the IDs of all runs begun in t's second or
+// later, and after those of all earlier ones.
+func RunIDFrom(t time.Time) string { return t.UTC().Format(runIDTime) }
+
 // NewRunID names a run of task begun at t. tail is at least 4 hex digits of
 // chance.
 func NewRunID(task TaskName, t time.Time, tail string) RunID {

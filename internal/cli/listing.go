@@ -118,8 +118,17 @@ func (a *app) knownEnvironment() error {
 	return err
 }
 
-// collect walks the index from the newest run back and reads only what passes.
+// queuedFor is how far back runs are looked for that no worker has begun. Nothing
+// waits as long for a lane: a run takes 30 hours at most.
+const queuedFor = 72 * time.Hour
+
+// collect walks the index from the newest run back and reads only what passes. What
+// is queued is asked for first: what begins meanwhile is in the index then.
 func (a *app) collect(ctx context.Context, st *store.Store, f runsFilter, since time.Time) ([]report.Row, error) {
+	queued, err := a.queuedRows(ctx, st, f, since)
+	if err != nil {
+		return nil, err
+	}
 	rows := []report.Row{}
 	for e, err := range st.Index(ctx) {
 		if err != nil {
@@ -147,9 +156,38 @@ func (a *app) collect(ctx context.Context, st *store.Store, f runsFilter, since 
 		}
 		rows = append(rows, staged...)
 	}
+	for _, row := range queued {
+		if !slices.ContainsFunc(rows, func(r report.Row) bool { return r.Run == row.Run }) {
+			rows = append(rows, row)
+		}
+	}
 	// IDs tell the second; those of one second are put in order here.
 	slices.SortStableFunc(rows, func(x, y report.Row) int { return y.Asked.Compare(x.Asked) })
 	return rows[:min(len(rows), f.limit)], nil
+}
+
+// queuedRows are those of the runs that no worker has begun: the index has none of
+// them.
+func (a *app) queuedRows(ctx context.Context, st *store.Store, f runsFilter, since time.Time) ([]report.Row, error) {
+	if longest := time.Now().Add(-queuedFor); since.Before(longest) {
+		since = longest
+	}
+	refs, err := st.Queued(ctx, since)
+	if err != nil {
+		return nil, err
+	}
+	var rows []report.Row
+	for _, ref := range refs {
+		if f.task != "" && ref.Run.Task() != ops.TaskName(f.task) {
+			continue
+		}
+		row := a.rowOf(ctx, st, ops.IndexEntry{Run: ref.Run, Lane: ref.Lane})
+		if (a.environment == "" || row.Environment == "" || string(row.Environment) == a.environment) &&
+			(f.requester == "" || row.Requester == f.requester) && (f.outcome == "" || listedAs(row, f.outcome)) {
+			rows = append(rows, row)
+		}
+	}
+	return rows, ctx.Err()
 }
 
 // listed are the words that the column OUTCOME shows.
@@ -180,6 +218,7 @@ func (a *app) rowOf(ctx context.Context, st *store.Store, e ops.IndexEntry) repo
 		return row
 	}
 	row.State, row.Lost, row.Asked = v.State(), v.Lost(), v.Starts[0].At
+	row.Environment, row.Requester, row.Reason = v.Request.Environment, v.Request.Requester, v.Request.Reason
 	if row.State == ops.StateEnded {
 		row.Outcome = v.Result.Outcome
 	}

@@ -202,6 +202,8 @@ func TestPipeline_Waits(t *testing.T) {
 	got := l.synops(nil, task...)
 	wantAnswer(t, got, 4, "-- queued: it waits for a build --")
 	wantAnswer(t, l.synops(nil, "show", runOf(t, got), "-e", "dev"), 0, "queued: it waits for a build")
+	wantAnswer(t, l.synops(nil, "runs", "-e", "dev"), 0, runOf(t, got), "queued", "@laptop")
+	wantAnswer(t, l.synops(nil, "runs", "-e", "dev", "--outcome", "succeeded"), 0, "No run")
 	wantAnswer(t, l.synops(nil, "cancel", runOf(t, got), "-e", "dev", "--detach"), 0)
 
 	slow.NeverBegins, slow.Provisioning = false, time.Hour

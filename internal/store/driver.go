@@ -48,3 +48,10 @@ type Driver interface {
 	// empty. What was there before the call and is there after it is never missed.
 	List(ctx context.Context, folder string) ([]string, error)
 }
+
+// A laterLister is a Driver that lists a folder from a name on without reading what
+// comes before: S3 does, a disk does not.
+type laterLister interface {
+	// ListFrom is List without the names below from.
+	ListFrom(ctx context.Context, folder, from string) ([]string, error)
+}

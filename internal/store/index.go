@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
 )
@@ -60,6 +61,51 @@ func (s *Store) indexEntry(ctx context.Context, key, run string) (ops.IndexEntry
 		return ops.IndexEntry{}, notThis(key, "is another run's")
 	}
 	return *e, nil
+}
+
+// Queued returns the runs asked for at or after since that no worker has begun, and
+// that the index does not have therefore, oldest first. Plans are not among them: no
+// index ever has them. On a disk none are looked for: there a worker begins when it
+// is asked for, and all runs there ever were would have to be read.
+func (s *Store) Queued(ctx context.Context, since time.Time) ([]ops.RunRef, error) {
+	d, ok := s.driver.(laterLister)
+	if !ok {
+		return nil, nil
+	}
+	var asked []ops.RunRef
+	for _, lane := range ops.Lanes() {
+		if lane == ops.LanePlan {
+			continue
+		}
+		names, err := d.ListFrom(ctx, string(lane)+"/runs", ops.RunIDFrom(since))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			run, isFolder := strings.CutSuffix(name, "/")
+			if id, err := ops.ParseRunID(run); err == nil && isFolder {
+				asked = append(asked, ops.RunRef{Lane: lane, Run: id})
+			}
+		}
+	}
+	// The index after the runs: what begins meanwhile is in it, and is left to it.
+	begun := map[string][]string{} // by day
+	for _, ref := range asked {
+		day := dayOf(ref.Run)
+		if _, read := begun[day]; read {
+			continue
+		}
+		var err error
+		if begun[day], err = s.driver.List(ctx, "index/"+day); err != nil {
+			return nil, err
+		}
+	}
+	asked = slices.DeleteFunc(asked, func(ref ops.RunRef) bool {
+		_, is := slices.BinarySearch(begun[dayOf(ref.Run)], string(ref.Run))
+		return is
+	})
+	slices.SortFunc(asked, func(x, y ops.RunRef) int { return strings.Compare(string(x.Run), string(y.Run)) })
+	return asked, nil
 }
 
 // Find returns where a run's documents are, by looking for its first start in each

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -73,6 +74,44 @@ func TestIndexReadsNoMoreThanIsAsked(t *testing.T) {
 		if c.gets != ask.entries || c.lists != ask.lists {
 			t.Errorf("%d entries took %d reads and %d lists; want %d and %d", ask.entries, c.gets, c.lists, ask.entries, ask.lists)
 		}
+	}
+}
+
+// later is a store that lists from a name on, as S3 does.
+type later struct{ *recorder }
+
+func (l later) ListFrom(ctx context.Context, folder, from string) ([]string, error) {
+	names, err := l.List(ctx, folder)
+	return slices.DeleteFunc(names, func(name string) bool { return name < from }), err
+}
+
+// TestQueued: a run that no worker has begun is found by its start, since the index
+// has none of it.
+func TestQueued(t *testing.T) {
+	s, ctx := store.New(later{&recorder{memory: memory{}}}), t.Context()
+	asked := func(lane ops.Lane, when time.Time, tail string, begun bool) ops.RunRef {
+		ref := ops.RunRef{Lane: lane, Run: ops.NewRunID("set-feature", when, tail)}
+		ok(t, s.CreateStart(ctx, ops.Start{N: 1, Run: ref.Run, Lane: lane, Request: request().Digest()}))
+		if begun {
+			ok(t, s.CreateIndex(ctx, ops.IndexEntry{Run: ref.Run, Lane: lane}))
+		}
+		return ref
+	}
+	asked(ops.LaneAdmin, at.Add(-time.Second), "0001", false) // before
+	first := asked(ops.LaneAdmin, at, "0002", false)
+	asked(ops.LaneAdmin, at.Add(time.Hour), "0003", true)
+	asked(ops.LanePlan, at.Add(time.Hour), "0004", false) // plans are never listed
+	last := asked(ops.LaneMigrate, at.Add(25*time.Hour), "0005", false)
+	between := asked(ops.LaneAdmin, at.Add(25*time.Hour), "0004", false)
+	got, err := s.Queued(ctx, at)
+	ok(t, err)
+	same(t, "Queued", got, []ops.RunRef{first, between, last})
+
+	onDisk, _, c := open(t)
+	ok(t, onDisk.CreateStart(ctx, ops.Start{N: 1, Run: first.Run, Lane: ops.LaneAdmin, Request: request().Digest()}))
+	c.lists = 0
+	if got, err := onDisk.Queued(ctx, at); len(got) > 0 || err != nil || c.lists > 0 {
+		t.Errorf("on disk %v are queued (%v), found in %d lists", got, err, c.lists)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -130,6 +131,12 @@ func (d *Driver) Age(ctx context.Context, key string) (time.Duration, error) {
 // List returns the names of a folder's direct children, sorted; folders end in
 // "/". A page has at most 1,000 of them.
 func (d *Driver) List(ctx context.Context, folder string) ([]string, error) {
+	return d.ListFrom(ctx, folder, "")
+}
+
+// ListFrom is List without the names below from, which S3 does not read: it starts
+// after a key.
+func (d *Driver) ListFrom(ctx context.Context, folder, from string) ([]string, error) {
 	prefix := ""
 	if folder != "" {
 		if err := ops.CheckKey(folder); err != nil {
@@ -138,7 +145,12 @@ func (d *Driver) List(ctx context.Context, folder string) ([]string, error) {
 		prefix = folder + "/"
 	}
 	var names []string
-	pages := s3.NewListObjectsV2Paginator(d.client, &s3.ListObjectsV2Input{Bucket: &d.bucket, Prefix: &prefix, Delimiter: aws.String("/")})
+	in := &s3.ListObjectsV2Input{Bucket: &d.bucket, Prefix: &prefix, Delimiter: aws.String("/")}
+	if from != "" {
+		_, last := utf8.DecodeLastRuneInString(from)
+		in.StartAfter = aws.String(prefix + from[:len(from)-last]) // a document may have just that name
+	}
+	pages := s3.NewListObjectsV2Paginator(d.client, in)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -152,5 +164,6 @@ func (d *Driver) List(ctx context.Context, folder string) ([]string, error) {
 		}
 	}
 	slices.Sort(names)
+	names = slices.DeleteFunc(names, func(name string) bool { return name < from })
 	return names, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -255,5 +256,37 @@ func TestPrivateIsTagged(t *testing.T) {
 	want := map[string]string{"/store/admin/runs/r/private/key": "synops-retention=private", "/store/admin/runs/r/plan.json": ""}
 	if !maps.Equal(tags, want) {
 		t.Errorf("tags are %q, want %q", tags, want)
+	}
+}
+
+// TestListFrom: names below are not even asked for, over many pages too.
+func TestListFrom(t *testing.T) {
+	d, e := newStore(t)
+	for _, key := range []string{"runs/20261122/a", "runs/20261123", "runs/20261123T1", "runs/20261123T1-x/a", "runs/20261124/b", "runs/é", "other/z"} {
+		if err := d.Create(t.Context(), key, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var after []string
+	f := func(_ http.ResponseWriter, r *http.Request, _ func()) bool {
+		after = append(after, r.URL.Query().Get("start-after"))
+		return false
+	}
+	e.spoil.Store(&f)
+	for from, want := range map[string][]string{
+		"":            {"20261122/", "20261123", "20261123T1", "20261123T1-x/", "20261124/", "é"},
+		"20261123T1":  {"20261123T1", "20261123T1-x/", "20261124/", "é"},
+		"20261123T1-": {"20261123T1-x/", "20261124/", "é"},
+		"20261125":    {"é"},
+		"é":           {"é"},
+		"êê":          nil,
+	} {
+		got, err := d.ListFrom(t.Context(), "runs", from)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("from %q: %q, %v; want %q", from, got, err, want)
+		}
+	}
+	if !slices.Contains(after, "runs/2026112") || !slices.Contains(after, "runs/20261123T") {
+		t.Errorf("S3 was asked to start after %q", after)
 	}
 }
