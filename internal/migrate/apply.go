@@ -31,6 +31,7 @@ func (s *Scheduler) apply(r Record) {
 	case opAccepted:
 		f.ServerID = r.ID
 		s.vain[f.Side] = 0
+		s.accepted(f.Side)
 	case opFailed, opRefused, opLost:
 		s.failed(f, r)
 	case opDone:
@@ -117,8 +118,8 @@ func (s *Scheduler) failed(f *flight, r Record) {
 	counts := false // against what the job was for
 	switch r.Op {
 	case opRefused: // it is asked for less, and not at once
-		s.lower(f.Side)
-		s.quiet[f.Side] = r.At + 5_000
+		s.refused(f.Side)
+		s.quiet[f.Side] = r.At + 3_000
 	case opLost: // each may be another job in its queue
 		if r.At >= s.quiet[f.Side] {
 			s.vain[f.Side]++

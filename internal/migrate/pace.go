@@ -44,3 +44,49 @@ func (s *Scheduler) adapt(f *flight, r Record) {
 func (s *Scheduler) lower(side Side) {
 	s.most[side] = max(min(2, s.asked[side]), s.most[side]-1)
 }
+
+// refusals are a stack's that took no job.
+type refusals struct {
+	lowered int  // by how much fewer long jobs run at once for them
+	calm    int  // jobs that it took since
+	shut    bool // it has taken none since the last
+}
+
+// calmJobs are taken before one more long job runs at once again.
+const calmJobs = 4
+
+// refused has the stack asked for less, and by one job at a time until it takes one.
+func (s *Scheduler) refused(side Side) {
+	x, before := &s.refusals[side], s.most[side]
+	s.lower(side)
+	x.lowered += before - s.most[side]
+	x.calm, x.shut = 0, true
+}
+
+// accepted gives back what refusals took: a stack that was silent for a minute is not
+// slow afterwards, and whether it is, its jobs tell.
+func (s *Scheduler) accepted(side Side) {
+	x := &s.refusals[side]
+	x.shut = false
+	if x.lowered == 0 {
+		return
+	}
+	if x.calm++; x.calm >= calmJobs {
+		x.calm = 0
+		x.lowered--
+		s.most[side] = min(s.asked[side], s.most[side]+1)
+	}
+}
+
+// probing: the stack took no job, and one is on its way to find out whether it does now.
+func (s *Scheduler) probing(side Side) bool {
+	if !s.refusals[side].shut {
+		return false
+	}
+	for _, f := range s.jobs {
+		if f.Side == side && f.ServerID == "" {
+			return true
+		}
+	}
+	return false
+}

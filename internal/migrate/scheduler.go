@@ -27,9 +27,10 @@ type Scheduler struct {
 	bad      int64  // of them, in bins that differ
 	given    [2]int // jobs in flight
 	long     [2]int
-	load     int      // of the destination, in thousandths of a job
-	most     [2]int   // long jobs at once, now
-	asked    [2]int   // and where nothing slows
+	load     int    // of the destination, in thousandths of a job
+	most     [2]int // long jobs at once, now
+	asked    [2]int // and where nothing slows
+	refusals [2]refusals
 	quiet    [2]int64 // a side that took no job is asked for none before
 	slowness [2][]float64
 	failures int // jobs that failed since the last that went well
@@ -93,11 +94,14 @@ func (s *Scheduler) Next(now time.Time) []Job {
 		return append(s.count(at), s.twins(at)...)
 	}
 	for _, side := range []Side{Destination, Source} {
-		if s.quiet[side] > at {
+		if s.quiet[side] > at || s.probing(side) {
 			continue
 		}
 		for c := s.best(side, at); c != nil; c = s.best(side, at) {
 			out = append(out, s.start(*c, at))
+			if s.probing(side) {
+				break
+			}
 		}
 	}
 	return append(out, s.twins(at)...)

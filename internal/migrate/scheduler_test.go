@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,58 @@ func TestBackingOffRaisesNothing(t *testing.T) {
 	s.Take(Event{N: 1, Refused: "503"})
 	if s.most[Destination] != 1 {
 		t.Errorf("%d long jobs at once after a refusal, where 1 was asked for", s.most[Destination])
+	}
+}
+
+// TestComesBackAfterRefusals: while a stack takes no job one at a time asks whether it
+// does again, and soon after it does as many run at once as before.
+func TestComesBackAfterRefusals(t *testing.T) {
+	s := NewScheduler(Options{Types: []string{"NODE"}, Salt: "salt", Frozen: true})
+	s.marked = true
+	node := s.tables[0]
+	node.lower, node.upper, node.compared = 1, 100_000_000, true
+	s.compare(node, Span{1, node.upper})
+	now := time.Date(2026, 11, 28, 4, 0, 0, 0, time.UTC)
+	of := func(jobs []Job) (out []Job) {
+		for _, j := range jobs {
+			if j.Side == Destination {
+				out = append(out, j)
+			}
+		}
+		return out
+	}
+	first := of(s.Next(now))
+	if len(first) < 4 {
+		t.Fatalf("began with %d jobs on the destination, want several", len(first))
+	}
+	for _, j := range first {
+		s.Take(Event{N: j.N, At: now, Refused: "503"})
+	}
+	for range 10 { // it is silent for half a minute
+		now = now.Add(3 * time.Second)
+		jobs := of(s.Next(now))
+		if len(jobs) != 1 {
+			t.Fatalf("%d jobs ask a stack that takes none, want one", len(jobs))
+		}
+		if more := of(s.Next(now)); len(more) != 0 {
+			t.Fatalf("another %d are started before the one is answered", len(more))
+		}
+		s.Take(Event{N: jobs[0].N, At: now, Refused: "503"})
+	}
+	if s.most[Destination] != 2 {
+		t.Errorf("%d long jobs at once while it takes none, want 2", s.most[Destination])
+	}
+	taken := 0
+	for now = now.Add(3 * time.Second); s.most[Destination] < s.asked[Destination] && taken < 20; now = now.Add(time.Second) {
+		for _, j := range of(s.Next(now)) {
+			taken++
+			s.Take(Event{N: j.N, At: now, ServerID: strconv.Itoa(taken)})
+			s.Take(Event{N: j.N, At: now, Failed: "so that another one starts"})
+		}
+		s.row = [2]row{}
+	}
+	if s.most[Destination] != s.asked[Destination] || taken > 10 {
+		t.Errorf("%d long jobs at once after it took %d, want %d after eight", s.most[Destination], taken, s.asked[Destination])
 	}
 }
 
