@@ -116,24 +116,31 @@ func TestWhatBecameOfWhatIsCopied(t *testing.T) {
 	}
 }
 
-// TestWhatIsLeftToCompare is never nothing while parts are left, nor has it to do with
-// what would be restored.
+// TestWhatIsLeftToCompare is told once a type is compared, is never nothing while parts are
+// left, and has nothing to do with what would be restored.
 func TestWhatIsLeftToCompare(t *testing.T) {
 	s := NewScheduler(Options{Types: []string{"ACL", "TEAM"}, AllTypes: []string{"ACL", "TEAM"}, Salt: "salt", Batch: 100, NoRestore: true})
 	told := 0
 	failing(t, s, func(Job) bool {
-		p, parts := s.Progress(time.Now()), s.tables[0].open+s.tables[1].open
+		p, parts := s.Progress(time.UnixMilli(s.news)), s.tables[0].open+s.tables[1].open
 		if parts == 0 || !s.marked {
+			return false
+		}
+		if p.Done == 0 {
+			if p.Left[1] > 0 {
+				t.Errorf("no type is compared, and it says %q", p)
+			}
 			return false
 		}
 		told++
 		least, most := time.Duration(parts)*time.Second/8, time.Duration(parts)*3*time.Second
-		if p.Left[1] < least || p.Left[1] > most || !strings.Contains(p.String(), " rows compared, ") {
+		if p.Left[1] < least || p.Left[0] > most || !strings.Contains(p.String(), " rows compared, ") {
 			t.Errorf("%d parts are left, and it says %q", parts, p)
 		}
 		return false
 	})
-	if told < 100 {
-		t.Errorf("told %d times", told)
+	p := s.Progress(time.UnixMilli(s.news))
+	if told < 5 || p.Left[1] > 0 {
+		t.Errorf("told %d times, in the end %q", told, p)
 	}
 }

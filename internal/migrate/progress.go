@@ -29,7 +29,7 @@ func (s *Scheduler) Progress(now time.Time) Progress {
 	var longest *table
 	given, unsure := 0, 0
 	// Seconds: with what is likely to differ, and with what is known to.
-	var serial, work, last, leastSerial, least, leastLast float64
+	var serial, work, last, leastSerial, least, leastLast, longestRank float64
 	slots := float64(s.o.Restores)
 	for _, t := range s.tables {
 		given, unsure = given+len(t.givenUp), unsure+len(t.uncompared)
@@ -43,8 +43,9 @@ func (s *Scheduler) Progress(now time.Time) Progress {
 		}
 		c := s.chain(t)
 		known := s.chainIf(t, 0)
+		rank := c
 		if s.o.NoRestore { // its comparison is all, and no type's waits for another's
-			c, known = 0, 0
+			c, known, rank = 0, 0, s.toCompare(t)
 		}
 		work += c
 		least += known
@@ -63,8 +64,9 @@ func (s *Scheduler) Progress(now time.Time) Progress {
 			continue
 		}
 		leastSerial = max(leastSerial, known)
-		if c > serial || longest == nil {
-			serial, longest = c, t
+		serial = max(serial, c)
+		if rank > longestRank || longest == nil {
+			longestRank, longest = rank, t
 		}
 	}
 	if longest == nil {
@@ -80,7 +82,12 @@ func (s *Scheduler) Progress(now time.Time) Progress {
 	// rest on all slots. What is not compared yet may all be the same.
 	lo := max(leastSerial+leastLast, least/slots)
 	hi := serial + last + max(0, work-serial-last)/slots
-	if s.marked {
+	if s.o.NoRestore && s.began > 0 {
+		// Of small tables nothing is learned about a row's cost, so that what is left may
+		// take as long as types took so far.
+		hi = max(hi, now.Sub(time.UnixMilli(s.began)).Seconds()*float64(p.Total-p.Done)/float64(max(p.Done, 1)))
+	}
+	if s.marked && (p.Done > 0 || !s.o.NoRestore) {
 		p.Left = [2]time.Duration{seconds(lo * 0.8), seconds(hi * 1.2)}
 	}
 	s.overdue(&p, now)
