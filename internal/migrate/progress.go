@@ -19,8 +19,20 @@ type Progress struct {
 	Critical    string           // "waiting for FILE_HANDLE: repairing, 3 of 9 ranges restored"
 	Overdue     string           // a restore that takes far longer than expected; "" where none does
 	GivenUp     string           // what could not be copied or compared so far; "" where all could
+	Away        []Absence        // of stacks; the scheduler knows of none
 	Blind       string           // what is copied because it could not be compared; "" where nothing is
 	Silent      time.Duration    // since something was heard; 0 unless that is alarming
+}
+
+// An Absence is of a stack that answers no call.
+type Absence struct {
+	Side Side
+	For  time.Duration
+	Most time.Duration // then it is given up
+}
+
+func (a Absence) String() string {
+	return fmt.Sprintf("AWAY: the %s has not answered for %s; it is given up after %s", a.Side, short(a.For), short(a.Most))
 }
 
 // Progress tells how far it is, and what it waits for.
@@ -169,6 +181,9 @@ func (p Progress) String() string {
 	if p.Left[1] > 0 {
 		fmt.Fprintf(&b, "; %s to %s left", short(p.Left[0]), short(p.Left[1]))
 	}
+	for _, a := range p.Away {
+		fmt.Fprintf(&b, "; %s", a)
+	}
 	if p.Overdue != "" {
 		fmt.Fprintf(&b, "; LATE: %s", p.Overdue)
 	}
@@ -192,6 +207,9 @@ func (p Progress) Brief() string {
 	var parts []string
 	if p.Silent > 0 {
 		parts = append(parts, "STALLED: nothing heard for "+short(p.Silent))
+	}
+	for _, a := range p.Away {
+		parts = append(parts, a.String())
 	}
 	if p.Overdue != "" {
 		parts = append(parts, "LATE: "+p.Overdue)

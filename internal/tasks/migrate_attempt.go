@@ -48,7 +48,8 @@ type copying struct {
 	noted  time.Time     // in the heartbeat
 	told   time.Time     // in the log
 	quiet  time.Duration // until it is told again
-	alarm  bool
+	alarm  string        // what was alarming when it was told
+	jobs   MigrationJobs
 	held   []migrate.Hold // so far in this attempt
 }
 

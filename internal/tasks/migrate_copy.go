@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	ops "github.com/Sage-Bionetworks/synapse-ops-core"
@@ -55,6 +56,7 @@ func (c *copying) copy(ctx context.Context) error {
 func (c *copying) run(ctx context.Context, j migrate.Journal) error {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	jobs := c.x.Follow(giveUp)
+	c.jobs = jobs
 	err := migrate.Run(ctx, c.sched, &ending{Executor: jobs, s: c.sched, asked: c.step.Ending}, j, c.tell)
 	giveUp(nil)
 	jobs.Close()
@@ -102,10 +104,13 @@ func (c *copying) tell(now time.Time) {
 	}
 	c.noted = now
 	p := c.sched.Progress(now)
+	alarm := c.away(&p)
 	c.step.Progress(p.Done, p.Total, "types")
 	c.step.Note(p.Brief())
 	c.tellHeld(now)
-	alarm := p.Silent > 0
+	if p.Silent > 0 {
+		alarm += " stalled"
+	}
 	if alarm != c.alarm || now.Sub(c.told) >= c.quiet {
 		c.told, c.alarm = now, alarm
 		c.quiet = min(max(2*c.quiet, tellSoon), tellEvery)
@@ -121,4 +126,23 @@ func (c *copying) tellHeld(now time.Time) {
 			c.step.Log("%s waits until %s: whether a restore of it runs is not known, and beside it no other may be begun", h.Type, h.Until.Format("15:04:05Z"))
 		}
 	}
+}
+
+// awayAfter is how long a stack may answer nothing before that is told: a call that
+// fails is made again within seconds.
+const awayAfter = time.Minute
+
+// away notes which stacks do not answer, and returns their names; that one answers
+// again is told once.
+func (c *copying) away(p *migrate.Progress) string {
+	names := ""
+	for _, side := range []migrate.Side{migrate.Source, migrate.Destination} {
+		if d := c.jobs.Away(side); d >= awayAfter {
+			p.Away = append(p.Away, migrate.Absence{Side: side, For: d, Most: c.jobs.GivesUp()})
+			names += " " + side.String()
+		} else if strings.Contains(c.alarm, side.String()) {
+			c.step.Log("the %s answers again", side)
+		}
+	}
+	return names
 }

@@ -43,6 +43,10 @@ type MigrationStack interface {
 // MigrationJobs does jobs. Close it when done.
 type MigrationJobs interface {
 	migrate.Executor
+	// Away is for how long a stack has answered no call, and GivesUp after how long it
+	// is given up.
+	Away(side migrate.Side) time.Duration
+	GivesUp() time.Duration
 	Close()
 }
 

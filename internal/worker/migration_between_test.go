@@ -110,6 +110,11 @@ func TestMigrationIsDisturbed(t *testing.T) {
 		at := time.AfterFunc(5*time.Minute, func() { m.away[sim.Source].Store(true) })
 		defer at.Stop()
 		r := m.ends(ops.StartRun, ops.RunFailed, ops.Unavailable, "the source has not answered for", "synops resume")
+		log := m.out.String()
+		contains(t, "the log", log, "AWAY: the source has not answered for ", "; it is given up after 30 min")
+		if n := strings.Count(log, "AWAY: "); n < 3 || n > 12 {
+			t.Errorf("it said %d times that the source is away\n%s", n, m.said())
+		}
 		if !strings.HasPrefix(r.Message, "The destination repo-staging.prod.example.org is READ_ONLY: it answers its users with 503. Resume this run: once all is copied it opens it.") {
 			t.Errorf("the result begins with %q", r.Message)
 		}
@@ -129,6 +134,7 @@ func TestMigrationIsDisturbed(t *testing.T) {
 		defer time.AfterFunc(3*time.Minute, wall(true)).Stop()
 		defer time.AfterFunc(13*time.Minute, wall(false)).Stop()
 		m.ends(ops.StartRun, ops.Succeeded, "")
+		contains(t, "the log", m.out.String(), "AWAY: the source has not answered for ", "the source answers again")
 		m.status("READ_WRITE")
 		m.same()
 	})

@@ -24,9 +24,9 @@ type Stack interface {
 }
 
 const (
+	silence      = 30 * time.Minute // without any answer of a stack: it is given up
 	settle       = 15 * time.Second // for starts under way when a run ends
 	afterFailure = 4 * time.Second  // a look that failed is made again no sooner
-	silence      = 30 * time.Minute // without any answer of a stack: it is given up
 	recheck      = time.Minute      // the destination's status is read again so often, where something is restored
 	oddAnswer    = 3                // looks in a row that make no sense, or find no job
 	oddFor       = 5 * time.Minute  // and so long: a page in the stack's place passes
@@ -51,6 +51,7 @@ type Executor struct {
 	followed map[int64]context.CancelFunc
 	starting int
 	heard    [2]time.Time // when each last answered
+	away     [2]bool      // no call was answered since
 
 	turn     chan struct{} // of checking the destination
 	readOnly time.Time     // when it last was
@@ -292,14 +293,28 @@ func (x *Executor) answered(side migrate.Side, err error) {
 		return
 	}
 	x.mu.Lock()
-	x.heard[side] = time.Now()
+	x.heard[side], x.away[side] = time.Now(), false
 	x.mu.Unlock()
 }
+
+// Away is for how long a stack has answered no call; 0 where the last one was answered.
+func (x *Executor) Away(side migrate.Side) time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.away[side] {
+		return 0
+	}
+	return time.Since(x.heard[side])
+}
+
+// GivesUp is how long a stack may answer nothing before it is given up.
+func (x *Executor) GivesUp() time.Duration { return silence }
 
 // unheard gives up a stack that has been silent for long.
 func (x *Executor) unheard(side migrate.Side, err error) {
 	x.mu.Lock()
 	since := time.Since(x.heard[side])
+	x.away[side] = true
 	x.mu.Unlock()
 	if since < silence {
 		return
