@@ -134,7 +134,7 @@ func TestMigrationIsDisturbed(t *testing.T) {
 		defer time.AfterFunc(3*time.Minute, wall(true)).Stop()
 		defer time.AfterFunc(13*time.Minute, wall(false)).Stop()
 		m.ends(ops.StartRun, ops.Succeeded, "")
-		contains(t, "the log", m.out.String(), "AWAY: the source has not answered for ", "the source answers again")
+		contains(t, "the log", m.out.String(), "AWAY: the destination has not answered for ", "the destination answers again")
 		m.status("READ_WRITE")
 		m.same()
 	})
