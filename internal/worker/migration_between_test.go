@@ -16,7 +16,7 @@ import (
 // compared, in whatever way that leaves a run to be gone on with, leaves the destination
 // closed; so what it compared counts, and is not compared again.
 func TestMigrationGoesOnBeforeItRestores(t *testing.T) {
-	const soon = 36 * time.Second // comparisons begin after 29, restores after 39
+	const soon = 33 * time.Second // comparisons begin after 29, restores after 39
 	const inFlight = 16           // on both stacks, at most
 	for name, c := range map[string]struct {
 		again int
