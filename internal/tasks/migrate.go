@@ -147,7 +147,7 @@ func modeOf(asked string, source stackState, src, dst int64) (string, error) {
 	found := fmt.Sprintf("the source is %s with about %d IDs, and the destination has about %d", ops.Clip(source.status), about(src), about(dst))
 	switch asked {
 	case modeFinal:
-		if !frozen {
+		if !fresh {
 			return "", ops.Refuse(guard, "Set the source READ_ONLY first (set-stack-status), so that nothing is written to it meanwhile.", "a final pass was asked for, but %s.", found)
 		}
 		return "", ops.Refuse(guard, "Users would be shut out for all of a first copy: run it with mode=initial before the source is closed.", "a final pass was asked for, but %s.", found)

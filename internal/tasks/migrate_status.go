@@ -104,7 +104,10 @@ func said(both [2]stackState, mode string, src, dst int64, differ, types int) st
 	text := fmt.Sprintf("now a migration would be %s %s pass: the source is %v, %s, and its IDs span %d; the destination %v, %s, and its span %d; %s", article, mode,
 		s, ops.Clip(s.status), src, d, ops.Clip(d.status), dst, far)
 	if d.status != synapse.ReadWrite {
-		text += ". " + closed(d) + "; a migration into it may be under way"
+		text += ". " + closed(d)
+	}
+	if d.status == synapse.ReadOnly {
+		text += "; a migration into it may be under way"
 	}
 	return text
 }
@@ -124,7 +127,11 @@ func statusTable(both [2]stackState, primary, left []string, marks [2]map[string
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %d | %d |\n", migrate.Side(side), hostName(s.host), cell(s.instance), cell(s.version), cell(s.status), len(s.types), len(s.primary))
 	}
 	if d := both[migrate.Destination]; d.status != synapse.ReadWrite {
-		fmt.Fprintf(&b, "\n%s. It says: %s\n", cell(closed(d)), cell(ops.Quote(d.message)))
+		says := ""
+		if d.message != "" {
+			says = " It says: " + ops.Quote(d.message)
+		}
+		fmt.Fprintf(&b, "\n%s.%s\n", cell(closed(d)), cell(says))
 	}
 	if len(left) > 0 {
 		fmt.Fprintf(&b, "\nLeft out: %s.\n", cell(strings.Join(left, ", ")))

@@ -67,8 +67,8 @@ func (p pair) verify(ctx context.Context, step *ops.Step) (ops.Done, error) {
 		step.Log("not compared: %s", t)
 	}
 	d := both[migrate.Destination]
-	if d.status != synapse.ReadWrite {
-		step.Log("note: the destination is %s: if a migration into it is under way, this slows it, and what differs now may soon be the same", ops.Clip(d.status))
+	if d.status == synapse.ReadOnly {
+		step.Log("note: the destination is READ_ONLY: if a migration into it is under way, this slows it, and what differs now may soon be the same")
 	}
 	c := &copying{migration: migration{p}, step: step, both: both, begin: migrationBegin{
 		Source: both[0].String(), Destination: both[1].String(), Types: primary, AllTypes: all, Frozen: both[migrate.Source].status == synapse.ReadOnly,
@@ -109,7 +109,7 @@ func (p pair) makeSame(v ops.Values, d stackState) string {
 	hosts := MigrationHosts(v)
 	hint := "A final pass makes them the same: " +
 		ops.Command(migrateTask.Name, p.x.Environment().Name, [2]string{sourceHost.Name, hosts[0]}, [2]string{destinationHost.Name, hosts[1]}, [2]string{"mode", modeFinal})
-	if d.status != synapse.ReadWrite {
+	if d.status == synapse.ReadOnly {
 		hint = "If a migration into the destination is under way, compare once it has ended. " + hint
 	}
 	return hint

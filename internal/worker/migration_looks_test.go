@@ -47,6 +47,15 @@ func TestMigrationIsLookedAt(t *testing.T) {
 		m.looks("migrate-status")
 		m.ends(ops.StartRun, ops.Succeeded, "", "a migration would be a nightly pass", "The destination is READ_ONLY: it answers its users with 503", "a migration into it may be under way")
 	})
+	bubble(t, "while the destination is down", func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 2, Situation: "nightly"})
+		m.stacks.Look(func(p *sim.Pair) { p.SetStackStatus(sim.Destination, "DOWN") })
+		m.looks("migrate-status")
+		r := m.ends(ops.StartRun, ops.Succeeded, "", "The destination is DOWN: it answers its users with 503")
+		if text := r.Effects[0].Message + m.document("migrate-status.md"); strings.Contains(text, "under way") || strings.Contains(text, `It says: ""`) {
+			t.Errorf("it says what nobody knows: %s", text)
+		}
+	})
 	bubble(t, "when both are the same", func(t *testing.T) {
 		m := newMigrating(t, sim.Config{Seed: 1, Situation: "final"})
 		m.ends(ops.StartRun, ops.Succeeded, "")

@@ -242,25 +242,27 @@ func TestMigrationIsRefused(t *testing.T) {
 		situation string
 		change    func(m *migrating)
 		guard     string
+		remedy    string
 	}{
-		"users are on the destination's host":     {"final", func(m *migrating) { m.users[0] = pairHosts[1] }, "migration-destination"},
-		"users are on the destination's instance": {"final", func(m *migrating) { m.users[1] = "544" }, "migration-destination"},
-		"nobody says what users are on":           {"final", func(m *migrating) { m.users[1] = "" }, "migration-destination"},
-		"a secret is wrong":                       {"final", func(m *migrating) { m.secret[1] = "another one" }, "migration-credential"},
-		"a final pass of a source that is open":   {"nightly", func(m *migrating) { m.req.Inputs["mode"] = "final" }, "migration-mode"},
-		"a first copy into what is full":          {"nightly", func(m *migrating) { m.req.Inputs["mode"] = "initial" }, "migration-mode"},
-		"a nightly pass into what is empty":       {"initial", func(m *migrating) { m.req.Inputs["mode"] = "nightly" }, "migration-mode"},
-		"a type that there is not":                {"final", func(m *migrating) { m.req.Inputs["types"] = "TEAM,ACLS" }, "migration-types"},
-		"CHANGE without what it tells of":         {"final", func(m *migrating) { m.req.Inputs["types"] = "CHANGE,TEAM" }, "migration-types"},
-		"hosts of two families":                   {"final", func(m *migrating) { m.req.Inputs["destination-host"] = "https://repo-staging.dev.example.org" }, "environment-host"},
+		"users are on the destination's host":     {"final", func(m *migrating) { m.users[0] = pairHosts[1] }, "migration-destination", ""},
+		"users are on the destination's instance": {"final", func(m *migrating) { m.users[1] = "544" }, "migration-destination", ""},
+		"nobody says what users are on":           {"final", func(m *migrating) { m.users[1] = "" }, "migration-destination", ""},
+		"a secret is wrong":                       {"final", func(m *migrating) { m.secret[1] = "another one" }, "migration-credential", ""},
+		"a final pass of a source that is open":   {"nightly", func(m *migrating) { m.req.Inputs["mode"] = "final" }, "migration-mode", "Set the source READ_ONLY first"},
+		"a final pass into what is empty":         {"initial", func(m *migrating) { m.req.Inputs["mode"] = "final" }, "migration-mode", "run it with mode=initial"},
+		"a first copy into what is full":          {"nightly", func(m *migrating) { m.req.Inputs["mode"] = "initial" }, "migration-mode", ""},
+		"a nightly pass into what is empty":       {"initial", func(m *migrating) { m.req.Inputs["mode"] = "nightly" }, "migration-mode", ""},
+		"a type that there is not":                {"final", func(m *migrating) { m.req.Inputs["types"] = "TEAM,ACLS" }, "migration-types", ""},
+		"CHANGE without what it tells of":         {"final", func(m *migrating) { m.req.Inputs["types"] = "CHANGE,TEAM" }, "migration-types", ""},
+		"hosts of two families":                   {"final", func(m *migrating) { m.req.Inputs["destination-host"] = "https://repo-staging.dev.example.org" }, "environment-host", ""},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			m := newMigrating(t, sim.Config{Seed: 1, Situation: c.situation})
 			c.change(m)
 			m.begin(ops.StartRun)
 			r, err := m.attempt(t.Context())
-			if err != nil || r.Outcome != ops.RunRefused || r.Guard != c.guard {
-				t.Fatalf("ended with %+v (%v), want a refusal by %s", r, err, c.guard)
+			if err != nil || r.Outcome != ops.RunRefused || r.Guard != c.guard || !strings.Contains(r.Next, c.remedy) {
+				t.Fatalf("ended with %+v (%v), want a refusal by %s that advises %q", r, err, c.guard, c.remedy)
 			}
 			m.status("READ_WRITE")
 			m.stacks.Look(func(p *sim.Pair) {
