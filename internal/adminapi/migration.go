@@ -28,8 +28,9 @@ const (
 )
 
 // throttledFor: the service never throttles user 1; what stands before it
-// may, for a moment, and a copy of days must not be slow ever after.
-const throttledFor = 2 * time.Minute
+// may, for a moment, and neither a copy of days nor one of six minutes must be slow
+// long after.
+const throttledFor = 10 * time.Second
 
 // startPatience: the restore that holds the migration's own user may lock out the
 // start of any other job until it is over.
