@@ -214,7 +214,7 @@ func (r *runs) handedOver(ctx context.Context) error {
 	if err := r.shortBuilds(adminProject, "0.1"); err != nil {
 		return err
 	}
-	r.changing(sandbox.Fault{Latency: sandbox.Duration(500 * time.Millisecond)})
+	r.changing(sandbox.Fault{Latency: sandbox.Duration(800 * time.Millisecond)})
 	defer r.dev.Synapse.SetFaults(sandbox.Faults{})
 	list := strings.Join(ids, ",")
 	got, err := r.Do(ctx, r.asks("run-task.yml", true), 0, "run", "verify-oauth-client", "client-ids="+list, "verified=false", "--in-flight", "1")
