@@ -130,6 +130,15 @@ func TestPollAfter(t *testing.T) {
 			t.Errorf("after %v of %v: %v, want %v to %v", c.elapsed, c.expected, got, c.least, c.most)
 		}
 	}
+	// Whoever waits a little less than it is told comes ever closer to ten minutes,
+	// and must not stand still there, asking without end.
+	for left := redelivery; left > 0; left /= 2 {
+		for _, urgent := range []bool{true, false} {
+			if got := (Job{Urgent: urgent}).PollAfter(redelivery - left); got < 120*time.Millisecond {
+				t.Fatalf("%v before ten minutes: %v, want 120ms at least", left, got)
+			}
+		}
+	}
 	looks := 0
 	for at := time.Duration(0); at < time.Hour; at += (Job{Expected: time.Hour}).PollAfter(at) {
 		looks++
