@@ -154,7 +154,7 @@ func TestS3_ConditionalWrites(t *testing.T) {
 // TestS3_RaceHasOneWinner: of 32 that create one key one does, and it is what the
 // others see; who comes while it is being made is told so.
 func TestS3_RaceHasOneWinner(t *testing.T) {
-	w := newWorld(t, func(c *emulator.Config) { c.Settings.ConditionalWindow = 20 * time.Millisecond })
+	w := newWorld(t, func(c *emulator.Config) { c.Settings.ConditionalWindow = 500 * time.Millisecond })
 	c := w.bucket(emulator.Bucket{Name: "store-1"})
 	codes := make([]string, 32)
 	var all sync.WaitGroup
