@@ -67,10 +67,10 @@ func TestBaseline(t *testing.T) {
 }
 
 // TestQuickerThanTheIncumbent: the same seed, workload and faults, the comparison
-// after the repair included. Of the runs in which the lost worker held no restore the
-// middle one must reach the target; one that did costs ours its ten minutes too, which
-// may be more than the target (docs/performance.md). Of all, the middle one must be near
-// the bound of what it was dealt.
+// after the repair included. Each run in which the lost worker held no restore must
+// reach the target; one that did costs ours its ten minutes too, which may be more than
+// the target (docs/performance.md). Of all, the middle one must be near the bound of
+// what it was dealt.
 func TestQuickerThanTheIncumbent(t *testing.T) {
 	if racing {
 		t.Skip("full scale; see racing")
@@ -104,8 +104,8 @@ func TestQuickerThanTheIncumbent(t *testing.T) {
 		slices.Sort(times)
 		if len(times) == 0 {
 			t.Errorf("%s %s: a restore was lost with every seed, which tells nothing", want.profile, want.situation)
-		} else if got := times[len(times)/2]; got < want.times {
-			t.Errorf("%s %s: %.1f times quicker than the incumbent, want %.1f of the middle one", want.profile, want.situation, times, want.times)
+		} else if times[0] < want.times {
+			t.Errorf("%s %s: %.1f times quicker than the incumbent, want %.1f of each", want.profile, want.situation, times, want.times)
 		}
 		slices.Sort(near)
 		if got := near[len(near)/2]; got > 1.3 {
