@@ -137,8 +137,9 @@ func InActions(getenv func(string) string) bool {
 	return getenv != nil && getenv(varTokenURL) != "" && getenv(varToken) != ""
 }
 
-// mostRole is more than IAM's limits for path and name add up to.
-const mostRole = 560
+// mostRole bounds what is handed to STS: 512 bytes of path and name, and what stands
+// before them.
+const mostRole = 550
 
 var rolePattern = ops.Pattern(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$`)
 

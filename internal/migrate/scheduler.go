@@ -94,14 +94,15 @@ func (s *Scheduler) Next(now time.Time) []Job {
 		return append(s.count(at), s.twins(at)...)
 	}
 	for _, side := range []Side{Destination, Source} {
-		if s.quiet[side] > at || s.probing(side) {
+		if s.quiet[side] > at {
 			continue
 		}
-		for c := s.best(side, at); c != nil; c = s.best(side, at) {
-			out = append(out, s.start(*c, at))
-			if s.probing(side) {
+		for !s.probing(side) {
+			c := s.best(side, at)
+			if c == nil {
 				break
 			}
+			out = append(out, s.start(*c, at))
 		}
 	}
 	return append(out, s.twins(at)...)
