@@ -15,6 +15,7 @@ var update = flag.Bool("update", false, "write docs/separation.md anew")
 
 // TestSeparationPage keeps docs/separation.md as the deployed policies answer.
 func TestSeparationPage(t *testing.T) {
+	unraced(t)
 	t.Parallel()
 	file := filepath.Join("..", "docs", "separation.md")
 	want := page(dev().deploy(t, "classic"), prod().deploy(t, "classic"))

@@ -26,6 +26,7 @@ func TestTemplatesFitInACall(t *testing.T) {
 
 // TestLint asks cfn-lint where it is installed; the rules below need nothing.
 func TestLint(t *testing.T) {
+	unraced(t)
 	if n := bytes.Count(slices.Concat(templates.Bootstrap(), templates.Lane), []byte("ignore_checks")); n != 1 {
 		t.Errorf("cfn-lint is told to look away %d times, want once: at the minutes of the project", n)
 	}

@@ -39,6 +39,7 @@ import (
 //
 // and the commands of TestScripts that look at outputs.
 func TestAccountScripts(t *testing.T) {
+	t.Parallel()
 	unraced(t)
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "account"), UpdateScripts: *update, RequireUniqueNames: true, Setup: setupAccount,

@@ -46,6 +46,7 @@ import (
 //	environments FILE DEV PROD [TOKEN SOURCE]  write another environments file
 //	flip FILE              change one byte in the middle of a file
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"), UpdateScripts: *update, RequireUniqueNames: true, Setup: setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

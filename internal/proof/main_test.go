@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"context"
+	"flag"
 	"os"
 	"os/signal"
 	"strings"
@@ -20,6 +21,10 @@ func TestMain(m *testing.M) {
 		stop()
 		os.Exit(code)
 	}
+	// Some wait for a dead worker's heartbeat to be late, others for a stack that does not
+	// answer, so more may go on at once than there are processors. A -parallel on the
+	// command line counts.
+	_ = flag.Set("test.parallel", "4")
 	os.Exit(m.Run())
 }
 

@@ -124,6 +124,7 @@ func canaryRig(t *testing.T) *rig {
 // TestSecretsAndPersonalDataStayIn runs what touches them, well and badly, with
 // answers that throw them back, and then looks at every byte.
 func TestSecretsAndPersonalDataStayIn(t *testing.T) {
+	t.Parallel()
 	type attack struct {
 		name    string
 		code    int

@@ -27,7 +27,7 @@ func TestSmallScaleTruth(t *testing.T) {
 			if !proving && turn != 2-i {
 				continue
 			}
-			if racing && (situation == "initial" || seed%5 != 1) {
+			if racing && (situation == "initial" || seed%10 != 1) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/%d", situation, seed), func(t *testing.T) {
