@@ -14,6 +14,7 @@ import (
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/report"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/store"
 	"github.com/Sage-Bionetworks/synapse-ops-core/internal/tasks"
+	"github.com/Sage-Bionetworks/synapse-ops-core/internal/worker"
 )
 
 // A staged run is carried out from here: each stage is a run of another task, found
@@ -325,6 +326,24 @@ func (s *staged) plan(ctx context.Context, v *launcher.StageView, asked *asking)
 	// A run that plans takes the task's lease too, and the one that a launcher before this
 	// asked for may still be at it.
 	l.Hold = s.a.hold(s.req.Environment, asked.task.LeaseFor(asked.values), s.noWait)
+	plan, err := s.planOnce(ctx, l, v, asked)
+	for range planTries - 1 {
+		// It may also take the lease between our look and our worker's, or look gone to
+		// us and not to the worker.
+		no := ops.Refused(err)
+		if s.noWait || no == nil || no.Guard != worker.GuardLease {
+			break
+		}
+		s.a.say("%s  %s Planning stage %s again.", s.a.mark(s.req.Environment), no.Reason, v.Stage.Name)
+		plan, err = s.planOnce(ctx, l, v, asked)
+	}
+	return plan, err
+}
+
+// planTries is how many runs may be refused the lease before planning is given up.
+const planTries = 3
+
+func (s *staged) planOnce(ctx context.Context, l *launcher.Launcher, v *launcher.StageView, asked *asking) (*ops.Plan, error) {
 	key := ops.DigestOf(fmt.Appendf(nil, "plan %q %q %d %s", s.ref.Run, v.Stage.Name, v.N+1, launcher.Tail())).Hex()[:32]
 	ref, _, err := l.Launch(ctx, key, asked.request, launcher.Answers{By: s.answers.By, PlanDigest: noPlan})
 	if err != nil {

@@ -1,14 +1,19 @@
 package cli_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -148,6 +153,50 @@ func TestRelease_WaitsToPlan(t *testing.T) {
 	if doc.Waits == nil || doc.Waits.Stage != "migrate" || doc.Waits.Plan == nil {
 		t.Errorf("it waits for %+v", doc.Waits)
 	}
+}
+
+// TestRelease_PlansAgain: the lease may be taken between a launcher's look at it and the
+// worker that is to plan, which then is refused. It is planned again once it is free.
+func TestRelease_PlansAgain(t *testing.T) {
+	l, _ := newReleaseLane(t)
+	wantAnswer(t, l.synops(nil, append([]string{"run", "build-stack"}, buildStackArgs("543", "543.0")...)...), 0, "SUCCEEDED") // the old one
+	var taken, freed atomic.Bool
+	account := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".StartPipelineExecution") && strings.Contains(peek(r), "synops-admin") && taken.CompareAndSwap(false, true) {
+			l.heldRun()
+		}
+		l.Cloud.ServeHTTP(w, r)
+	}))
+	defer account.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() {
+		look := time.NewTicker(50 * time.Millisecond)
+		defer look.Stop()
+		for ctx.Err() == nil {
+			<-look.C
+			if taken.Load() && strings.Contains(l.in(ctx, nil, "runs", "-e", "dev", "--format", "json").stdout, `"refused"`) {
+				freed.Store(true)
+				l.rig.dev.SetFaults(sandbox.Faults{})
+				return
+			}
+		}
+	}()
+	got := l.synops(map[string]string{"AWS_ENDPOINT_URL": account.URL}, releaseArgs...)
+	if doc := timelineOf(t, got); doc.Waits == nil || doc.Waits.Stage != "migrate" || doc.Waits.Plan == nil {
+		t.Errorf("it waits for %+v", doc.Waits)
+	}
+	if !freed.Load() {
+		t.Errorf("no run was refused before:\n%s", got.stderr)
+	}
+	wantAnswer(t, got, 0, "Planning stage migrate again.")
+}
+
+// peek reads a call's body and leaves it there.
+func peek(r *http.Request) string {
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return string(body)
 }
 
 // TestRelease_WorkersKilled: a whole release, whose migrations copy one simulated
