@@ -134,26 +134,21 @@ func (m *Migration) StartBackup(ctx context.Context, kind string, r synapse.Migr
 
 // StartRestore starts the job that deletes the rows of r and writes those of the
 // backup named key. r must be the backup's range. Two restores of one type must
-// never run at once: after Unsettled, wait until the other one must be over.
+// never run at once: after Unsettled, find the first, or wait until it must be over.
 func (m *Migration) StartRestore(ctx context.Context, kind, key string, r synapse.MigrationRange, batch int64) (synapse.AsyncJobStatus, error) {
-	return m.start(ctx, "RestoreTypeRequest", synapse.MigrationRestoreRequest{Type: kind, Alias: synapse.MigrationAlias, Key: key, Batch: batch, Min: r.Min, Max: r.Max})
+	return m.start(ctx, synapse.MigrationRestore, synapse.NewMigrationRestoreRequest(kind, key, r, batch))
 }
 
 func (m *Migration) start(ctx context.Context, concrete string, request any) (synapse.AsyncJobStatus, error) {
-	inner, err := json.Marshal(request)
-	if err != nil {
-		return synapse.AsyncJobStatus{}, ops.Errorf(ops.Invalid, "a job's request must be JSON: %v.", err)
-	}
-	prefix := []byte(`{"concreteType":"` + synapse.MigrationPackage + concrete + `",`)
-	body, err := json.Marshal(synapse.MigrationEnvelope{ConcreteType: synapse.MigrationPackage + "AsyncMigrationRequest", Request: append(prefix, inner[1:]...)})
+	body, err := synapse.MigrationRequest(concrete, request)
 	if err != nil {
 		return synapse.AsyncJobStatus{}, ops.Errorf(ops.Invalid, "a job's request must be JSON: %v.", err)
 	}
 	return m.c.startAdminJob(ctx, body, startPatience)
 }
 
-// Job returns a job's status, that of a failed job too, and what it answered once
-// it is complete.
+// Job returns a job's status with its request, that of a failed job too, and what it
+// answered once it is complete.
 func (m *Migration) Job(ctx context.Context, id string) (synapse.AsyncJobStatus, synapse.MigrationAnswer, error) {
 	s, err := m.c.AdminJob(ctx, id)
 	if err != nil || s.JobState != synapse.JobComplete {

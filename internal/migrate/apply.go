@@ -3,6 +3,7 @@ package migrate
 import (
 	"fmt"
 	"slices"
+	"strconv"
 )
 
 // apply changes the state as a record says: all that must be the same after a
@@ -30,6 +31,14 @@ func (s *Scheduler) apply(r Record) {
 	switch r.Op {
 	case opAccepted:
 		f.ServerID = r.ID
+		if id, err := strconv.ParseInt(r.ID, 10, 64); err == nil {
+			s.highest[f.Side] = max(s.highest[f.Side], id)
+		}
+		if f.Kind == Restore {
+			if p := f.t.pieceOf(f.Span); p != nil {
+				p.nameless = false
+			}
+		}
 		s.vain[f.Side] = 0
 		s.accepted(f.Side)
 	case opFailed, opRefused, opLost:
@@ -61,7 +70,7 @@ func (s *Scheduler) apply(r Record) {
 }
 
 func (s *Scheduler) started(r Record) {
-	f := &flight{Job: *r.Job, began: r.At, rows: r.Rows, t: s.byName[r.Job.Type]}
+	f := &flight{Job: *r.Job, began: r.At, rows: r.Rows, t: s.byName[r.Job.Type], after: s.highest[r.Job.Side]}
 	s.jobs[r.N] = f
 	s.lastN = max(s.lastN, r.N)
 	s.given[f.Side]++
@@ -101,6 +110,9 @@ func (s *Scheduler) started(r Record) {
 	}
 	if p := f.t.pieceOf(f.Span); p != nil {
 		p.held = false
+		if p.nameless { // the one before, which is the same, would be found
+			f.after = 0
+		}
 		p.state = map[Kind]pieceState{Ranges: pieceRanging, Backup: pieceBacking, Restore: pieceRestoring}[f.Kind]
 	}
 }
@@ -183,7 +195,7 @@ func (s *Scheduler) failed(f *flight, r Record) {
 	switch {
 	case r.Op == opLost && f.Kind == Restore:
 		// It may be running, and a second one of its type must not run beside it.
-		again, p.held = f.began+max(lostRestore, 4*f.expected).Milliseconds(), true
+		again, p.held, p.nameless = f.overBy(), true, true
 	case counts:
 		p.tries++
 		again += int64(p.tries) * 3_000

@@ -5,9 +5,14 @@ import "time"
 // A Hold is a type that waits because nobody knows whether a restore of it runs,
 // beside which no other may.
 type Hold struct {
-	Type  string    `json:"type"`
-	Until time.Time `json:"until"` // then that restore must be over
+	Type   string    `json:"type"`
+	Until  time.Time `json:"until"`            // then that restore must be over
+	Sought bool      `json:"sought,omitempty"` // its job is looked for, which may end the wait
 }
+
+// soughtSoon is how long a job is looked for before anybody hears of it: most are
+// found sooner.
+const soughtSoon = 5 * time.Second
 
 // Held lists the types that wait so. There is nothing to do about it, and it is no
 // sign that something is wrong.
@@ -18,8 +23,19 @@ func (s *Scheduler) Held(now time.Time) []Hold {
 			continue
 		}
 		if p := &t.pieces[t.head]; p.held && p.notBefore > milli(now) {
-			out = append(out, Hold{t.name, time.UnixMilli(p.notBefore).UTC()})
+			out = append(out, Hold{Type: t.name, Until: time.UnixMilli(p.notBefore).UTC()})
+		}
+	}
+	for _, n := range s.inFlight() {
+		if f := s.jobs[n]; f.missing() && milli(now) >= f.sought+soughtSoon.Milliseconds() {
+			out = append(out, Hold{Type: f.Type, Until: time.UnixMilli(f.overBy()).UTC(), Sought: true})
 		}
 	}
 	return out
 }
+
+// missing: whether the job runs is not known, and it is being looked for.
+func (f *flight) missing() bool { return f.sought > 0 && f.ServerID == "" }
+
+// overBy is when a restore must be over of which nobody knows whether it runs.
+func (f *flight) overBy() int64 { return f.began + max(lostRestore, 4*f.expected).Milliseconds() }

@@ -53,11 +53,23 @@ type Job struct {
 	Salt     string   `json:"-"`
 	Types    []string `json:"-"` // of a counts job
 	ServerID string   `json:"-"` // set: it was started before, and is only followed
+	// After is the highest ID that its stack had given when it was to be started; 0:
+	// none is known.
+	After int64 `json:"-"`
+	// Until is when a restore must be over of which nobody knows whether it runs.
+	Until time.Time `json:"-"`
+	// Sought: it may have been started before, and is only looked for; why its ID is
+	// not known.
+	Sought string `json:"-"`
 	// Expected is how long it should take, which is when to look.
 	Expected time.Duration `json:"-"`
 	// Urgent: everything waits for it, so it is looked at more often.
 	Urgent bool `json:"-"`
 }
+
+// Findable tells whether the job can be looked for where its ID is not known. What
+// only reads is sooner started anew.
+func (j Job) Findable() bool { return j.Kind == Restore && j.After > 0 }
 
 // A Mark is one type's bounds on one side.
 type Mark struct {
@@ -91,6 +103,9 @@ type Event struct {
 	ServerID string // the service accepted it
 	Answer   *Answer
 	Failed   string // the service says that it failed, and why
+	// Sought: whether it runs is unknown, and the job is being looked for. Its ID
+	// follows, or Lost.
+	Sought bool
 	// Lost: whether it runs is unknown, and nothing can tell; why.
 	Lost string
 	// Refused: the service did not take it; nothing runs.
@@ -105,7 +120,8 @@ func (e Event) Over() bool {
 // An Executor starts jobs and follows them. It is used by one goroutine.
 type Executor interface {
 	Now() time.Time
-	// Start begins a job, or follows one that has a ServerID, without waiting.
+	// Start begins a job, follows one that has a ServerID, or looks for one that is
+	// Sought, without waiting.
 	Start(ctx context.Context, j Job)
 	// Wait returns events as they come, at least one unless until has passed or ctx
 	// has ended. After that it first waits for the starts that are under way, so that

@@ -36,6 +36,18 @@ func (w *world) running() []string {
 	return out
 }
 
+// find returns the first ID, of those after the highest one known, whose job was asked
+// for as j is.
+func (w *world) find(j Job) string {
+	for _, id := range slices.Sorted(maps.Keys(w.jobs)) {
+		x := w.jobs[id]
+		if id > fmt.Sprint(j.After) && x.Kind == j.Kind && x.Side == j.Side && x.Type == j.Type && x.Span == j.Span && x.Key == j.Key && x.Size == j.Size {
+			return id
+		}
+	}
+	return ""
+}
+
 // keep writes down what happened, through JSON as a journal does.
 func (w *world) keep(s *Scheduler) {
 	for _, r := range s.Records() {
@@ -65,7 +77,7 @@ func essence(s *Scheduler) string {
 		After   [2]int64
 		Done    bool
 	}
-	out := fmt.Sprintln(s.marked, s.lastN, s.most, s.quiet, s.failures, s.row, s.vain, s.stopped, s.fulls)
+	out := fmt.Sprintln(s.marked, s.lastN, s.most, s.quiet, s.failures, s.row, s.vain, s.stopped, s.fulls, s.highest)
 	for _, t := range s.tables {
 		var sums []sumEssence
 		for _, c := range t.sums {
@@ -113,6 +125,7 @@ func newWorld(t *testing.T, seed uint64, o Options, types int) *world {
 func (w *world) live(deaths int) {
 	s := NewScheduler(w.o)
 	following := map[int64]string{}
+	sought := map[int64]Job{}
 	tell := func(e Event) {
 		e.At = w.now
 		for _, n := range s.Take(e) {
@@ -133,12 +146,29 @@ func (w *world) live(deaths int) {
 				if w.chance(50) {
 					w.serve(s, j)
 				}
+				if j.Findable() {
+					sought[j.N] = j
+					tell(Event{N: j.N, Sought: true})
+					continue
+				}
 				tell(Event{N: j.N, Lost: "504"})
 			default:
 				id := w.serve(s, j)
 				following[j.N] = id
 				tell(Event{N: j.N, ServerID: id})
 			}
+		}
+		for _, n := range slices.Sorted(maps.Keys(sought)) {
+			switch id := w.find(sought[n]); {
+			case id != "" && w.chance(40):
+				following[n] = id
+				tell(Event{N: n, ServerID: id})
+			case w.chance(20): // it may be there
+				tell(Event{N: n, Lost: "504"})
+			default:
+				continue
+			}
+			delete(sought, n)
 		}
 		if ids := w.running(); len(ids) > 0 && w.chance(80) {
 			w.perform(w.jobs[ids[w.r.IntN(len(ids))]])
@@ -175,6 +205,7 @@ func (w *world) live(deaths int) {
 			w.durable = len(w.journal)
 			s = w.replayed(len(w.journal))
 			clear(following)
+			clear(sought)
 			opened := w.chance(30) // and somebody opens the destination meanwhile
 			if opened {
 				w.opened = true
@@ -187,6 +218,10 @@ func (w *world) live(deaths int) {
 				w.durable = len(w.journal)
 			}
 			for _, j := range s.Resume(w.now) {
+				if j.Sought != "" {
+					sought[j.N] = j
+					continue
+				}
 				following[j.N] = j.ServerID
 			}
 			w.keep(s)

@@ -18,6 +18,9 @@ func (s *Scheduler) Take(e Event) (forget []int64) {
 	if e.ServerID != "" && f.ServerID == "" {
 		s.record(Record{Op: opAccepted, At: at, N: e.N, ID: e.ServerID})
 	}
+	if e.Sought {
+		f.sought = at
+	}
 	if !e.Over() {
 		return nil
 	}

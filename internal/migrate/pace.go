@@ -84,7 +84,7 @@ func (s *Scheduler) probing(side Side) bool {
 		return false
 	}
 	for _, f := range s.jobs {
-		if f.Side == side && f.ServerID == "" {
+		if f.Side == side && f.ServerID == "" && !f.missing() {
 			return true
 		}
 	}

@@ -144,7 +144,7 @@ func (s *Scheduler) overdue(p *Progress, now time.Time) {
 	var latest *flight
 	for _, f := range s.jobs {
 		took := now.Sub(time.UnixMilli(f.began))
-		if f.Kind == Restore && took > max(overdueAfter, 5*f.expected) && (latest == nil || f.began < latest.began) {
+		if f.Kind == Restore && !f.missing() && took > max(overdueAfter, 5*f.expected) && (latest == nil || f.began < latest.began) {
 			latest = f
 		}
 	}

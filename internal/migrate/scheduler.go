@@ -22,10 +22,11 @@ type Scheduler struct {
 
 	lastN    int64
 	jobs     map[int64]*flight
-	usual    costs  // of all types
-	seen     int64  // rows in first comparisons
-	bad      int64  // of them, in bins that differ
-	given    [2]int // jobs in flight
+	usual    costs    // of all types
+	seen     int64    // rows in first comparisons
+	bad      int64    // of them, in bins that differ
+	highest  [2]int64 // IDs that the stacks have given
+	given    [2]int   // jobs in flight
 	long     [2]int
 	load     int    // of the destination, in thousandths of a job
 	most     [2]int // long jobs at once, now
@@ -53,6 +54,8 @@ type flight struct {
 	rows     int64
 	t        *table
 	followed int64 // since when this process does
+	after    int64 // the highest ID that its stack had given before
+	sought   int64 // since when its job is looked for; 0: it is not
 	twin     int64 // of it, or it is the twin of
 	twinned  bool  // it had one, or is one
 	long     bool
@@ -124,18 +127,23 @@ func (s *Scheduler) record(r Record) {
 // outcome is followed again where its ID is known: Resume says so.
 func (s *Scheduler) Replay(r Record) { s.apply(r) }
 
-// Resume returns the jobs that may still run, to be followed, and gives up those of
-// which nobody knows the ID.
+// Resume returns the jobs that may still run, to be followed, or to be looked for
+// where nobody knows their ID; and gives up those that cannot be.
 func (s *Scheduler) Resume(now time.Time) []Job {
 	var out []Job
 	for _, n := range s.inFlight() {
 		f := s.jobs[n]
+		j := s.jobOf(f)
 		if f.ServerID == "" {
-			s.record(Record{Op: opLost, At: milli(now), N: n, Reason: "the process that started it ended before it knew its ID"})
-			continue
+			const why = "the process that started it ended before it knew its ID"
+			if !j.Findable() || milli(now) >= f.overBy() {
+				s.record(Record{Op: opLost, At: milli(now), N: n, Reason: why})
+				continue
+			}
+			j.Sought, f.sought = why, milli(now)
 		}
 		f.followed = milli(now) // its answer may have waited for us all along
-		out = append(out, s.jobOf(f))
+		out = append(out, j)
 	}
 	return out
 }
@@ -195,6 +203,9 @@ func (s *Scheduler) Wake(now time.Time) time.Time {
 		if due := s.twinDue(f); due > 0 {
 			sooner(due)
 		}
+		if f.missing() { // which is told then
+			sooner(f.sought + soughtSoon.Milliseconds())
+		}
 	}
 	return time.UnixMilli(at)
 }
@@ -209,6 +220,10 @@ func (s *Scheduler) start(c candidate, at int64) Job {
 // jobOf fills in what is not journaled.
 func (s *Scheduler) jobOf(f *flight) Job {
 	j := f.Job
+	j.After = f.after
+	if j.Kind == Restore {
+		j.Until = time.UnixMilli(f.overBy()).UTC()
+	}
 	if f.t == nil || f.rows > 0 {
 		j.Expected = f.expected
 	}

@@ -56,6 +56,8 @@ type piece struct {
 	tries     int   // failures in a row
 	notBefore int64
 	held      bool // until then, for nobody knows whether its restore runs
+	// nameless: a restore of it may have been, with an ID that nobody learned since.
+	nameless bool
 }
 
 type sumState int8

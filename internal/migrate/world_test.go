@@ -164,7 +164,7 @@ func (w *world) within(side Side, name string, s Span) []int64 {
 // serve begins a job, and checks that it may.
 func (w *world) serve(s *Scheduler, j Job) string {
 	w.started++
-	id := fmt.Sprint("job-", w.started)
+	id := fmt.Sprint(1_000_000 + w.started)
 	x := &serving{Job: j, began: w.now}
 	switch j.Kind {
 	case Backup, Ranges:

@@ -14,6 +14,20 @@ type MigrationEnvelope struct {
 	Request      json.RawMessage `json:"adminRequest"`
 }
 
+// MigrationRestore is the concrete type of a MigrationRestoreRequest.
+const MigrationRestore = "RestoreTypeRequest"
+
+// MigrationRequest is what a job is asked for with, as it is sent and as a look at the
+// job shows it; concrete is the type of request, which must be a struct.
+func MigrationRequest(concrete string, request any) (json.RawMessage, error) {
+	inner, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	prefix := []byte(`{"concreteType":"` + MigrationPackage + concrete + `",`)
+	return json.Marshal(MigrationEnvelope{ConcreteType: MigrationRequestType, Request: append(prefix, inner[1:]...)})
+}
+
 // MigrationRange is a range of IDs, both ends inclusive.
 type MigrationRange struct{ Min, Max int64 }
 
@@ -56,6 +70,11 @@ type MigrationRestoreRequest struct {
 	Batch int64  `json:"batchSize"`
 	Min   int64  `json:"minimumRowId"`
 	Max   int64  `json:"maximumRowId"`
+}
+
+// NewMigrationRestoreRequest asks to restore the backup named key, which is r's.
+func NewMigrationRestoreRequest(kind, key string, r MigrationRange, batch int64) MigrationRestoreRequest {
+	return MigrationRestoreRequest{Type: kind, Alias: MigrationAlias, Key: key, Batch: batch, Min: r.Min, Max: r.Max}
 }
 
 // MigrationAnswer is what a job answers; which field depends on its kind.

@@ -36,6 +36,7 @@ type migrating struct {
 	walled   [2]atomic.Bool // stacks before which something refuses everything, with a page
 	turned   [2]atomic.Bool // stacks that do not accept their credential any more
 	loses    func()         // called in place of the answer to the next start of a restore
+	untaken  bool           // which does not arrive either
 	limit    time.Duration  // of a build; 0: none
 	out      lockedBuffer
 	loseSets atomic.Int64 // calls that set a status and do not get through
@@ -114,7 +115,10 @@ func (c cord) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		if strings.Contains(string(text), "RestoreTypeRequest") {
 			c.m.loses = nil
-			_, err := c.wire.RoundTrip(r)
+			var err error
+			if !c.m.untaken {
+				_, err = c.wire.RoundTrip(r)
+			}
 			lose()
 			return nil, errors.Join(errDead, err)
 		}

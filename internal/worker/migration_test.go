@@ -168,26 +168,56 @@ func TestMigrationIsHandedOver(t *testing.T) {
 	})
 }
 
-// TestMigrationWaits: a process dies before it knows the ID of the restore that it
-// had just asked for. The next ones can only wait until that must be over, which takes
-// longer than each of them lasts; and wait they do.
+// diesAsking ends a first attempt before it knows the ID of the restore that it had
+// just asked for.
+func (m *migrating) diesAsking() {
+	m.Helper()
+	ctx, kill := context.WithCancel(m.Context())
+	m.loses = func() {
+		m.dead.Store(true)
+		m.docs.sever(true)
+		kill()
+	}
+	m.begin(ops.StartRun)
+	if _, err := m.attempt(ctx); err == nil {
+		m.Fatal("it survived its death")
+	}
+	m.dead.Store(false)
+	m.docs.sever(false)
+	m.begin(ops.StartResume)
+}
+
+// TestMigrationFindsItsRestore: a process dies before it knows the ID of the restore
+// that it had just asked for. The next one finds it, and nobody waits.
+func TestMigrationFindsItsRestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMigrating(t, sim.Config{Seed: 4, Situation: "initial", Types: []string{"TEAM"}})
+		m.diesAsking()
+		began, before := time.Now(), len(m.out.String())
+		r, err := m.attempt(t.Context())
+		m.ended(r, err, ops.Succeeded, "")
+		m.status("READ_WRITE")
+		m.same()
+		if took := time.Since(began); took > 30*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if n := len(m.ran(sim.Restore)); n != 1 {
+			t.Errorf("%d restores ran", n)
+		}
+		if strings.Contains(m.out.String()[before:], "TEAM waits") {
+			t.Errorf("it waited:\n%s", m.said())
+		}
+	})
+}
+
+// TestMigrationWaits: the same where the stack never took that restore, which nobody
+// can know. The next ones can only wait until it must be over, which takes longer than
+// each of them lasts; and wait they do.
 func TestMigrationWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMigrating(t, sim.Config{Seed: 4, Situation: "initial", Types: []string{"TEAM"}})
-		m.limit = time.Minute
-		ctx, kill := context.WithCancel(t.Context())
-		m.loses = func() {
-			m.dead.Store(true)
-			m.docs.sever(true)
-			kill()
-		}
-		m.begin(ops.StartRun)
-		if _, err := m.attempt(ctx); err == nil {
-			t.Fatal("it survived its death")
-		}
-		m.dead.Store(false)
-		m.docs.sever(false)
-		m.begin(ops.StartResume)
+		m.limit, m.untaken = time.Minute, true
+		m.diesAsking()
 		handed := 0
 		r, err := m.attempt(t.Context())
 		for ; errors.Is(err, worker.ErrHandedOver); r, err = m.attempt(t.Context()) {
@@ -196,7 +226,11 @@ func TestMigrationWaits(t *testing.T) {
 		m.ended(r, err, ops.Succeeded, "")
 		m.status("READ_WRITE")
 		m.same()
-		contains(t, "the log", m.out.String(), "TEAM waits until ", "whether a restore of it runs is not known")
+		contains(t, "the log", m.out.String(), "TEAM waits: whether a restore of it runs is not known, and its job is looked for. Unless it is found, TEAM goes on at ",
+			"TEAM waits until ", "whether a restore of it runs is not known, and beside it no other may be begun")
+		if log := m.out.String(); strings.Index(log, "TEAM waits until ") < strings.LastIndex(log, "its job is looked for") {
+			t.Errorf("it waited before it had looked for it:\n%s", m.said())
+		}
 		if handed < 2 {
 			t.Errorf("handed over %d times within three minutes", handed)
 		}

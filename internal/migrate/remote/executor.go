@@ -79,38 +79,45 @@ func (x *Executor) Now() time.Time { return x.began.Add(time.Since(x.began)) }
 // Start is migrate.Executor's.
 func (x *Executor) Start(ctx context.Context, j migrate.Job) {
 	following, cancel := context.WithCancel(ctx)
+	starts := j.ServerID == "" && j.Sought == ""
 	x.mu.Lock()
 	x.followed[j.N] = cancel
-	if j.ServerID == "" {
+	if starts {
 		x.starting++
 	}
 	x.mu.Unlock()
 	x.all.Go(func() {
 		defer cancel()
 		began := time.Now()
-		if j.ServerID == "" {
-			id, over := x.start(ctx, j)
-			x.tellOf(over, 1)
-			if id == "" {
-				return
+		if starts {
+			e := x.start(ctx, j)
+			if e.Lost != "" && j.Findable() {
+				j.Sought, e.Lost, e.Sought = e.Lost, "", true
 			}
-			j.ServerID = id
-			x.pause(following, j.PollAfter(0))
+			x.tellOf(e, 1)
+			if j.ServerID = e.ServerID; j.ServerID != "" {
+				x.pause(following, j.PollAfter(0))
+			}
 		}
-		x.follow(following, j, began)
+		if j.Sought != "" {
+			j.ServerID = x.seek(following, j)
+		}
+		if j.ServerID != "" {
+			x.follow(following, j, began)
+		}
 	})
 }
 
-// start asks for the job. The ID is "" when it was not given one.
-func (x *Executor) start(ctx context.Context, j migrate.Job) (string, migrate.Event) {
+// start asks for the job.
+func (x *Executor) start(ctx context.Context, j migrate.Job) migrate.Event {
 	e := migrate.Event{N: j.N}
 	if ctx.Err() != nil {
 		e.Refused = "the run was to end"
-		return "", e
+		return e
 	}
 	if j.Kind == migrate.Restore && !x.mayRestore(ctx) {
 		e.Refused = "the destination was not read as READ_ONLY"
-		return "", e
+		return e
 	}
 	lasting, cancel := migrate.Linger(ctx, settle) // an ID that nobody noted costs the next one time
 	defer cancel()
@@ -119,7 +126,6 @@ func (x *Executor) start(ctx context.Context, j migrate.Job) (string, migrate.Ev
 	switch {
 	case err == nil:
 		e.ServerID = s.JobID
-		return s.JobID, e
 	case ops.CodeOf(err) == ops.Unsettled:
 		e.Lost = err.Error()
 		x.unheard(j.Side, err)
@@ -132,7 +138,7 @@ func (x *Executor) start(ctx context.Context, j migrate.Job) (string, migrate.Ev
 	default:
 		e.Failed = err.Error()
 	}
-	return "", e
+	return e
 }
 
 func (x *Executor) ask(ctx context.Context, j migrate.Job) (synapse.AsyncJobStatus, error) {

@@ -28,6 +28,7 @@ type migration struct {
 	options migrate.Options
 	journal [][]byte // records, as they are stored
 	rng     *rand.Rand
+	between func(http.RoundTripper) http.RoundTripper // of the destination; nil: nothing
 
 	requests int64
 	inFlight int // at the ends of the processes so far
@@ -104,8 +105,12 @@ func (m *migration) run(canceled, dead context.Context) error {
 	m.t.Helper()
 	p := &process{migration: m, dead: dead}
 	for side, secret := range []string{sim.SourceSecret, sim.DestinationSecret} {
+		var wire http.RoundTripper = mortal{dead, m.served.Wire(sim.Side(side), 70*time.Millisecond)}
+		if m.between != nil && side == int(migrate.Destination) {
+			wire = m.between(wire)
+		}
 		c, err := adminapi.NewMigration(adminapi.Config{
-			Host: "https://stack.example.org", Transport: mortal{dead, m.served.Wire(sim.Side(side), 70*time.Millisecond)},
+			Host: "https://stack.example.org", Transport: wire,
 		}, func(context.Context) (adminapi.Credential, error) {
 			return adminapi.Credential{Key: sim.Key, Secret: secret}, nil
 		})

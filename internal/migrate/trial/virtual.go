@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -96,8 +97,12 @@ func (v *virtual) Start(_ context.Context, j migrate.Job) {
 		return
 	}
 	began := v.pair.Now()
-	if j.ServerID != "" {
+	switch {
+	case j.ServerID != "":
 		v.call(j.Side, 0, func() { v.poll(j, parse(j.ServerID), began) })
+		return
+	case j.Sought != "":
+		v.seek(j, began, migrate.NewSearch(j, v.Now()))
 		return
 	}
 	v.call(j.Side, 0, func() {
@@ -105,6 +110,10 @@ func (v *virtual) Start(_ context.Context, j migrate.Job) {
 		id, err := v.pair.Submit(sim.Side(j.Side), request(j))
 		v.later(callTime/2, func() {
 			switch {
+			case errors.Is(err, sim.ErrLost) && j.Findable():
+				j.Sought = err.Error()
+				v.tell(migrate.Event{N: j.N, Sought: true})
+				v.seek(j, began, migrate.NewSearch(j, v.Now()))
 			case errors.Is(err, sim.ErrLost):
 				v.tell(migrate.Event{N: j.N, Lost: err.Error()})
 			case err != nil:
@@ -115,6 +124,35 @@ func (v *virtual) Start(_ context.Context, j migrate.Job) {
 			}
 		})
 	})
+}
+
+// seek looks for the job behind a lost answer.
+func (v *virtual) seek(j migrate.Job, began float64, s *migrate.Search) {
+	id, wait, ok := s.Next(v.Now())
+	if !ok {
+		v.tell(migrate.Event{N: j.N, Lost: j.Sought})
+		return
+	}
+	var look func()
+	look = func() {
+		v.calls++
+		r, err := v.pair.Request(sim.Side(j.Side), id)
+		v.later(callTime/2, func() {
+			switch {
+			case errors.Is(err, sim.ErrDown):
+				v.call(j.Side, 1+3*v.jitter.Float64(), look)
+				return
+			case err == nil && reflect.DeepEqual(r, request(j)):
+				v.tell(migrate.Event{N: j.N, ServerID: number(id)})
+				v.poll(j, id, began)
+				return
+			case err == nil:
+				s.Other()
+			}
+			v.seek(j, began, s)
+		})
+	}
+	v.call(j.Side, wait.Seconds(), look)
 }
 
 func (v *virtual) watch(j migrate.Job, id int64, began float64) {

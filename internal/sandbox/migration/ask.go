@@ -76,6 +76,19 @@ func (p *Pair) Poll(s Side, id int64) (Status, error) {
 	return told, nil
 }
 
+// Request is what the job was asked for that has an ID, as a look at it shows: its
+// answer may be taken by another look.
+func (p *Pair) Request(s Side, id int64) (Request, error) {
+	if err := p.Reach(s); err != nil {
+		return Request{}, err
+	}
+	j := p.stacks[s].jobs[id]
+	if j == nil {
+		return Request{}, fmt.Errorf("404: there is no job %d", id)
+	}
+	return j.req, nil
+}
+
 // Finished is when a job ended that Poll would tell, and ok false while it runs.
 func (p *Pair) Finished(s Side, id int64) (at float64, ok bool) {
 	j := p.stacks[s].jobs[id]

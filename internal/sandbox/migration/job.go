@@ -1,5 +1,7 @@
 package migration
 
+import "encoding/json"
+
 // Kind is what a job does.
 type Kind string
 
@@ -24,6 +26,7 @@ type Request struct {
 	Size  int64    // batch, bin or rows per range
 	Salt  string
 	Key   string
+	Sent  json.RawMessage // as it came over HTTP; a look at the job shows it again
 }
 
 // Mark is one type's bounds.

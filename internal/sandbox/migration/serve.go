@@ -115,10 +115,15 @@ func (s *Stacks) Handler(side Side) http.Handler {
 		})
 	}
 	direct("POST /repo/v1/admin/asynchronous/job", func(p *Pair, r *http.Request) (int, any) {
-		req, err := asked(p, r)
+		sent, err := received(r)
+		if err != nil {
+			return 400, reason("the body must be JSON")
+		}
+		req, err := asked(p, sent)
 		if err != nil {
 			return 400, reason(err.Error())
 		}
+		req.Sent = sent
 		id, err := p.Submit(side, req)
 		if err != nil {
 			return failure(err)
@@ -255,11 +260,23 @@ func read(r *http.Request, into any) error {
 	return json.NewDecoder(http.MaxBytesReader(nil, r.Body, 2<<20)).Decode(into)
 }
 
+// received is a request's body as the service keeps it: its fields in an order of its
+// own.
+func received(r *http.Request) (json.RawMessage, error) {
+	var fields map[string]any
+	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 2<<20))
+	d.UseNumber()
+	if err := d.Decode(&fields); err != nil {
+		return nil, err
+	}
+	return json.Marshal(fields)
+}
+
 const wirePackage = "org.sagebionetworks.repo.model.migration."
 
 // asked reads a job's request. What the service would accept, to let the job fail,
 // is refused here at once.
-func asked(p *Pair, r *http.Request) (Request, error) {
+func asked(p *Pair, sent json.RawMessage) (Request, error) {
 	var b struct {
 		ConcreteType string
 		AdminRequest struct {
@@ -271,7 +288,7 @@ func asked(p *Pair, r *http.Request) (Request, error) {
 			BatchSize, OptimalRowsPerRange                int64
 		}
 	}
-	if err := read(r, &b); err != nil || b.ConcreteType != wirePackage+"AsyncMigrationRequest" {
+	if err := json.Unmarshal(sent, &b); err != nil || b.ConcreteType != wirePackage+"AsyncMigrationRequest" {
 		return Request{}, errors.New("the body must be an AsyncMigrationRequest")
 	}
 	a := b.AdminRequest
@@ -332,7 +349,7 @@ type jobStatus struct {
 	Error     string `json:"errorMessage,omitempty"`
 	Details   string `json:"errorDetails,omitempty"`
 	RuntimeMS int64  `json:"runtimeMS,omitempty"`
-	Request   any    `json:"requestBody"`
+	Request   any    `json:"requestBody,omitempty"`
 	Response  any    `json:"responseBody,omitempty"`
 }
 
@@ -345,7 +362,7 @@ func (s *Stacks) told(p *Pair, side Side, id int64, st Status) jobStatus {
 	}
 	type fields = map[string]any
 	j := jobStatus{ID: number(id), State: "PROCESSING", StartedBy: 1, StartedOn: on(known.submitted), ChangedOn: on(known.submitted), Etag: "p" + number(id),
-		Request: fields{"concreteType": wirePackage + "AsyncMigrationRequest"}}
+		Request: known.req.Sent}
 	if !st.Done {
 		return j
 	}
