@@ -195,7 +195,7 @@ func (s *Scheduler) failed(f *flight, r Record) {
 	switch {
 	case r.Op == opLost && f.Kind == Restore:
 		// It may be running, and a second one of its type must not run beside it.
-		again, p.held, p.nameless = f.overBy(), true, true
+		again, p.held, p.nameless = f.overBy(r.At), true, true
 	case counts:
 		p.tries++
 		again += int64(p.tries) * 3_000

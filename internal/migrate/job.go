@@ -56,8 +56,6 @@ type Job struct {
 	// After is the highest ID that its stack had given when it was to be started; 0:
 	// none is known.
 	After int64 `json:"-"`
-	// Until is when a restore must be over of which nobody knows whether it runs.
-	Until time.Time `json:"-"`
 	// Sought: it may have been started before, and is only looked for; why its ID is
 	// not known.
 	Sought string `json:"-"`

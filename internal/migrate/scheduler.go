@@ -136,7 +136,7 @@ func (s *Scheduler) Resume(now time.Time) []Job {
 		j := s.jobOf(f)
 		if f.ServerID == "" {
 			const why = "the process that started it ended before it knew its ID"
-			if !j.Findable() || milli(now) >= f.overBy() {
+			if !j.Findable() || milli(now) >= f.overBy(milli(now)) {
 				s.record(Record{Op: opLost, At: milli(now), N: n, Reason: why})
 				continue
 			}
@@ -221,9 +221,6 @@ func (s *Scheduler) start(c candidate, at int64) Job {
 func (s *Scheduler) jobOf(f *flight) Job {
 	j := f.Job
 	j.After = f.after
-	if j.Kind == Restore {
-		j.Until = time.UnixMilli(f.overBy()).UTC()
-	}
 	if f.t == nil || f.rows > 0 {
 		j.Expected = f.expected
 	}

@@ -24,11 +24,7 @@ type Search struct {
 
 // NewSearch begins one for a job that is Findable.
 func NewSearch(j Job, now time.Time) *Search {
-	s := &Search{after: j.After, last: j.After, others: map[int64]bool{}, until: now.Add(searchMost)}
-	if !j.Until.IsZero() && j.Until.Before(s.until) { // it may be started again then
-		s.until = j.Until
-	}
-	return s
+	return &Search{after: j.After, last: j.After, others: map[int64]bool{}, until: now.Add(searchMost)}
 }
 
 // Next is which ID to look at, after what wait. It is not ok where there is nothing
