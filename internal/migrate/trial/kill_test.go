@@ -67,10 +67,11 @@ func TestBaseline(t *testing.T) {
 }
 
 // TestQuickerThanTheIncumbent: the same seed, workload and faults, the comparison
-// after the repair included. Each run in which the lost worker held no restore must
-// reach the target, and each initial one; a restore that was lost costs ours its ten
-// minutes too, which may be more than the target (docs/performance.md). Of all, the middle one must be near the bound of
-// what it was dealt.
+// after the repair included. All seeds together must reach the target, and so must
+// each run in which the lost worker held no restore, and each initial one. A restore that was
+// lost costs ours its ten minutes too, which alone may be more than the target
+// (docs/decisions/0040-judged-by-all-seeds.md). In the mean they must be near the bound
+// of what they were dealt.
 func TestQuickerThanTheIncumbent(t *testing.T) {
 	if racing {
 		t.Skip("full scale; see racing")
@@ -87,6 +88,7 @@ func TestQuickerThanTheIncumbent(t *testing.T) {
 			continue
 		}
 		var times, near []float64
+		var incumbent, ours float64
 		for _, seed := range seedsOf(want.situation) {
 			c := Config{Config: sim.Config{Seed: seed, Profile: want.profile, Situation: want.situation, Scale: 1, Faults: true}, Schedule: "incumbent"}
 			theirs := try(t, c)
@@ -96,6 +98,7 @@ func TestQuickerThanTheIncumbent(t *testing.T) {
 			if r.Redone == 0 || want.situation == "initial" { // ten minutes of a day are nothing
 				times = append(times, theirs.Makespan/r.Makespan)
 			}
+			incumbent, ours = incumbent+theirs.Makespan, ours+r.Makespan
 			near = append(near, r.Makespan/r.AsDealt)
 			if most := uint64(128 << 20); r.PeakClient > most {
 				t.Errorf("%s %s: %d bytes at most in the client, want %d", want.profile, want.situation, r.PeakClient, most)
@@ -103,25 +106,39 @@ func TestQuickerThanTheIncumbent(t *testing.T) {
 		}
 		slices.Sort(times)
 		if len(times) == 0 {
-			t.Errorf("%s %s: a restore was lost with every seed, which tells nothing", want.profile, want.situation)
-		} else if times[0] < want.times {
+			t.Fatalf("%s %s: a restore was lost with every seed, which tells nothing", want.profile, want.situation)
+		}
+		if times[0] < want.times {
 			t.Errorf("%s %s: %.1f times quicker than the incumbent, want %.1f of each", want.profile, want.situation, times, want.times)
 		}
-		slices.Sort(near)
-		if got := near[len(near)/2]; got > 1.3 {
-			t.Errorf("%s %s: %.2f times the bound, want 1.3 at most of the middle one", want.profile, want.situation, near)
+		if incumbent/ours < want.times {
+			t.Errorf("%s %s: all seeds together %.1f times quicker than the incumbent, want %.1f", want.profile, want.situation, incumbent/ours, want.times)
 		}
+		mean := 0.0
+		for _, x := range near {
+			mean += x / float64(len(near))
+		}
+		if mean > 1.3 {
+			t.Errorf("%s %s: %.2f times the bound, %.2f in the mean, want 1.3 at most", want.profile, want.situation, near, mean)
+		}
+		t.Logf("%s %s, %d seeds: all together %.1f times quicker (target %.1f), %d without a lost restore at least %.1f; of the bound as dealt %.2f in the mean, %.2f at most",
+			want.profile, want.situation, len(near), incumbent/ours, want.times, len(times), times[0], mean, slices.Max(near))
 	}
 }
 
-// seedsOf are the seeds that are judged: those of docs/performance.md; of nightly and
-// initial a portion, unless proving.
+// seedsOf are the seeds that are judged: those of docs/performance.md, and less unless
+// proving.
 func seedsOf(situation string) []int64 {
-	switch {
-	case situation == "final":
-		return []int64{1, 2, 3, 4, 5}
-	case proving:
-		return []int64{1, 2, 3}
+	n := map[string]int64{"initial": 3, "nightly": 20, "final": 20}[situation]
+	if !proving {
+		n = 5
+		if situation != "final" {
+			return []int64{2}
+		}
 	}
-	return []int64{2}
+	var out []int64
+	for seed := range n {
+		out = append(out, seed+1)
+	}
+	return out
 }
