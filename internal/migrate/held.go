@@ -28,7 +28,7 @@ func (s *Scheduler) Held(now time.Time) []Hold {
 	}
 	for _, n := range s.inFlight() {
 		if f := s.jobs[n]; f.missing() && milli(now) >= f.sought+soughtSoon.Milliseconds() {
-			out = append(out, Hold{Type: f.Type, Until: time.UnixMilli(f.overBy(f.sought)).UTC(), Sought: true})
+			out = append(out, Hold{Type: f.Type, Until: time.UnixMilli(f.overBy(f.sought + searchMost.Milliseconds())).UTC(), Sought: true})
 		}
 	}
 	return out
@@ -37,8 +37,9 @@ func (s *Scheduler) Held(now time.Time) []Hold {
 // missing: whether the job runs is not known, and it is being looked for.
 func (f *flight) missing() bool { return f.sought > 0 && f.ServerID == "" }
 
-// overBy is when a restore must be over of which nobody knows whether it runs, if its
-// answer was not there at lost.
+// overBy is when a restore must be over of which nobody knows whether it runs since
+// lost. How long it was under way before tells nothing: its start may have waited for
+// its turn, or hung, and it may have been taken only then.
 func (f *flight) overBy(lost int64) int64 {
-	return min(lost, f.began+startsWithin.Milliseconds()) + max(lostRestore, 4*f.expected).Milliseconds()
+	return lost + max(lostRestore, 4*f.expected).Milliseconds()
 }

@@ -58,10 +58,6 @@ const (
 	apart       = 12 // comparisons that one side begins before the other
 	twinAfter   = 15 * time.Second
 	twinBlind   = 40 * time.Second
-	// A restore of which nobody knows may run so long, at least, once it was taken; and it
-	// may be taken until its answer was lost, or so long after it was to be started: as
-	// long as the client waits for an answer (internal/adminapi), and for its turn before.
-	lostRestore  = 3 * time.Minute
-	startsWithin = 11 * time.Minute
-	stallAfter   = 15 * time.Minute
+	lostRestore = 3 * time.Minute // a restore of which nobody knows may run so long, at least, since it was lost
+	stallAfter  = 15 * time.Minute
 )

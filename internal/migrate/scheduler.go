@@ -136,7 +136,7 @@ func (s *Scheduler) Resume(now time.Time) []Job {
 		j := s.jobOf(f)
 		if f.ServerID == "" {
 			const why = "the process that started it ended before it knew its ID"
-			if !j.Findable() || milli(now) >= f.overBy(milli(now)) {
+			if !j.Findable() {
 				s.record(Record{Op: opLost, At: milli(now), N: n, Reason: why})
 				continue
 			}

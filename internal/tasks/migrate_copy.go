@@ -124,7 +124,7 @@ func (c *copying) tellHeld(now time.Time) {
 		if !slices.Contains(c.held, h) {
 			c.held = append(c.held, h)
 			if h.Sought {
-				c.step.Log("%s waits: whether a restore of it runs is not known, and its job is looked for. Unless it is found, %s goes on at %s", h.Type, h.Type, h.Until.Format("15:04:05Z"))
+				c.step.Log("%s waits: whether a restore of it runs is not known, and its job is looked for. Unless it is found, %s goes on at about %s, at the latest", h.Type, h.Type, h.Until.Format("15:04:05Z"))
 				continue
 			}
 			c.step.Log("%s waits until %s: whether a restore of it runs is not known, and beside it no other may be begun", h.Type, h.Until.Format("15:04:05Z"))

@@ -226,7 +226,7 @@ func TestMigrationWaits(t *testing.T) {
 		m.ended(r, err, ops.Succeeded, "")
 		m.status("READ_WRITE")
 		m.same()
-		contains(t, "the log", m.out.String(), "TEAM waits: whether a restore of it runs is not known, and its job is looked for. Unless it is found, TEAM goes on at ",
+		contains(t, "the log", m.out.String(), "TEAM waits: whether a restore of it runs is not known, and its job is looked for. Unless it is found, TEAM goes on at about ",
 			"TEAM waits until ", "whether a restore of it runs is not known, and beside it no other may be begun")
 		if log := m.out.String(); strings.Index(log, "TEAM waits until ") < strings.LastIndex(log, "its job is looked for") {
 			t.Errorf("it waited before it had looked for it:\n%s", m.said())

@@ -20,8 +20,8 @@ const lookPatience = 10 * time.Second
 // is "" where it was not found, which is told, or where ctx has ended, which is not: a
 // later process looks for it again.
 //
-// What is asked for may be nobody's, or another user's: no answer here says anything
-// of the stack, of the credential, or of the job.
+// What is asked for may be nobody's, or another user's: an answer here says that the
+// stack is there, and nothing of the credential or of the job.
 func (x *Executor) seek(ctx context.Context, j migrate.Job) string {
 	for s := migrate.NewSearch(j, x.Now()); ; {
 		n, wait, ok := s.Next(x.Now())
