@@ -124,7 +124,14 @@ func (m *migration) run(canceled, dead context.Context) error {
 	ctx, giveUp := context.WithCancelCause(canceled)
 	defer giveUp(nil)
 	defer context.AfterFunc(dead, func() { giveUp(errKilled) })()
-	if _, err := p.clients[1].SetStackStatus(ctx, synapse.StackStatus{Status: synapse.ReadOnly}); err != nil {
+	status := func(to string) error {
+		_, err := p.clients[1].SetStackStatus(ctx, synapse.StackStatus{Status: to})
+		if err != nil && ctx.Err() != nil { // it ended meanwhile, as it might anywhere else
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	if err := status(synapse.ReadOnly); err != nil {
 		return err
 	}
 	s := migrate.NewScheduler(m.options)
@@ -142,7 +149,7 @@ func (m *migration) run(canceled, dead context.Context) error {
 		m.inFlight += s.InFlight()
 		return err
 	}
-	if _, err := p.clients[1].SetStackStatus(ctx, synapse.StackStatus{Status: "READ_WRITE"}); err != nil {
+	if err := status("READ_WRITE"); err != nil {
 		return err
 	}
 	return s.Report(time.Now()).Err()
