@@ -56,14 +56,22 @@ func (p *Pair) Asked(k Kind) (n int, last float64) {
 	return n, last
 }
 
+// asked is the job that has an ID, if the stack answers.
+func (p *Pair) asked(s Side, id int64) (*job, error) {
+	if err := p.Reach(s); err != nil {
+		return nil, err
+	}
+	if j := p.stacks[s].jobs[id]; j != nil {
+		return j, nil
+	}
+	return nil, fmt.Errorf("404: there is no job %d", id)
+}
+
 // Poll asks for a job.
 func (p *Pair) Poll(s Side, id int64) (Status, error) {
-	if err := p.Reach(s); err != nil {
+	j, err := p.asked(s, id)
+	if err != nil {
 		return Status{}, err
-	}
-	j := p.stacks[s].jobs[id]
-	if j == nil {
-		return Status{}, fmt.Errorf("404: there is no job %d", id)
 	}
 	if s == Source && j.req.Kind == Counts && j.status.Done && !j.told {
 		j.told = true
@@ -79,12 +87,9 @@ func (p *Pair) Poll(s Side, id int64) (Status, error) {
 // Request is what the job was asked for that has an ID, as a look at it shows: its
 // answer may be taken by another look.
 func (p *Pair) Request(s Side, id int64) (Request, error) {
-	if err := p.Reach(s); err != nil {
+	j, err := p.asked(s, id)
+	if err != nil {
 		return Request{}, err
-	}
-	j := p.stacks[s].jobs[id]
-	if j == nil {
-		return Request{}, fmt.Errorf("404: there is no job %d", id)
 	}
 	return j.req, nil
 }
