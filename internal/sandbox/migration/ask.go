@@ -56,8 +56,8 @@ func (p *Pair) Asked(k Kind) (n int, last float64) {
 	return n, last
 }
 
-// asked is the job that has an ID, if the stack answers.
-func (p *Pair) asked(s Side, id int64) (*job, error) {
+// jobAt is the job that has an ID, if the stack answers.
+func (p *Pair) jobAt(s Side, id int64) (*job, error) {
 	if err := p.Reach(s); err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (p *Pair) asked(s Side, id int64) (*job, error) {
 
 // Poll asks for a job.
 func (p *Pair) Poll(s Side, id int64) (Status, error) {
-	j, err := p.asked(s, id)
+	j, err := p.jobAt(s, id)
 	if err != nil {
 		return Status{}, err
 	}
@@ -87,7 +87,7 @@ func (p *Pair) Poll(s Side, id int64) (Status, error) {
 // Request is what the job was asked for that has an ID, as a look at it shows: its
 // answer may be taken by another look.
 func (p *Pair) Request(s Side, id int64) (Request, error) {
-	j, err := p.asked(s, id)
+	j, err := p.jobAt(s, id)
 	if err != nil {
 		return Request{}, err
 	}
